@@ -1,0 +1,42 @@
+# make test           the whole test suite, in network namespaces (as root or as an ordinary user)
+# make demo           both articles, played with the real salt-call
+# make bench          the figures of the README
+# make lint           ruff, mypy, salt-lint, yamllint
+# make test SALT=3006 the same against another Salt release; PYTEST="-k route" chooses tests
+PYTHON ?= python3
+SALT ?= 3008
+VENV ?= .venv-$(SALT)
+PYTEST ?=
+
+READY = $(VENV)/ready
+IN_LAB = sh tests/lab/enter.sh
+SOURCES = _modules _states _utils tests
+
+.PHONY: test demo bench lint format clean
+
+test: $(READY)
+	$(IN_LAB) $(VENV)/bin/python -m pytest $(PYTEST)
+
+demo: $(READY)
+	$(IN_LAB) $(VENV)/bin/python tests/lab/demo.py
+
+bench: $(READY)
+	$(IN_LAB) $(VENV)/bin/python bench/run.py
+
+lint: $(READY)
+	$(VENV)/bin/ruff check $(SOURCES)
+	$(VENV)/bin/ruff format --check $(SOURCES)
+	$(VENV)/bin/mypy _utils
+	$(VENV)/bin/salt-lint states/multihoming/init.sls
+	$(VENV)/bin/yamllint --strict pillar.example .yamllint
+
+format: $(READY)
+	$(VENV)/bin/ruff check --fix $(SOURCES)
+	$(VENV)/bin/ruff format $(SOURCES)
+
+$(READY): pyproject.toml tests/setup.sh
+	sh tests/setup.sh $(VENV) $(SALT) $(PYTHON)
+	touch $@
+
+clean:
+	rm -rf .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,354 @@
+"""
+Policy routing for hosts with several interfaces: replies leave through the one that was asked.
+
+Each interface gets a routing table with its own default route, and a rule ``from`` its address
+that leads there (ip-rule(8), ip-route(8)). Tables, rules and routes are described in pillar under
+``multihoming``; see README.md and pillar.example.
+
+:maturity: new
+:depends: netaddr, iproute2 5.2 or newer
+:platform: Linux
+
+All functions that take ``tables``, ``interfaces``, ``priority``, ``default_gateway``, ``sysctl``
+or ``backend`` read those that are not given from the pillar.
+
+.. code-block:: yaml
+
+    multihoming:
+      tables:
+        gateway1: 201
+      interfaces:
+        eth1:
+          table: gateway1
+          gateway: 192.168.1.254
+"""
+
+from salt.exceptions import CommandExecutionError
+
+try:
+    import multihoming_host as host
+    import multihoming_kernel as kernel
+    import multihoming_model as model
+
+    MISSING = None
+except ImportError as err:
+    MISSING = err.name
+
+__virtualname__ = "multihoming"
+
+
+def __virtual__():
+    """Load on Linux once the shared code is synced and netaddr is installed."""
+    if MISSING == "netaddr":
+        return (
+            False,
+            "multihoming needs the Python library netaddr: `salt-call pip.install netaddr`",
+        )
+    if MISSING:
+        return False, f"multihoming needs {MISSING}: run `salt-call saltutil.sync_all`"
+    if __grains__["kernel"] != "Linux":
+        return False, "multihoming configures Linux hosts only"
+    return __virtualname__
+
+
+_ABSENT = "no `multihoming` pillar on this minion: the host is left alone"
+
+
+def _data(**given):
+    """Return the pillar's ``multihoming`` with the given keys in place of its own.
+
+    (None, False) without either.
+    """
+    given = {key: value for key, value in given.items() if value is not None}
+    there = "multihoming" in __pillar__
+    pillar = __pillar__.get("multihoming")
+    if not given:
+        return pillar, there
+    return {**(pillar if isinstance(pillar, dict) else {}), **given}, True
+
+
+def _call(function, *args, **kwargs):
+    """Call a shared function; what is wrong becomes a CommandExecutionError."""
+    try:
+        return function(*args, **kwargs)
+    except (host.HostError, kernel.KernelError, host.files.FileError) as err:
+        raise CommandExecutionError(str(err)) from err
+
+
+def _nothing(notes):
+    return {"commands": [], "files": {}, "interfaces": {}, "tables": {}, "notes": notes}
+
+
+def list_tables():
+    """
+    Return the names of routing tables and their ids, from rt_tables and its drop-ins.
+
+    The kernel's own (``local``, ``main``, ``default``, ``unspec``) are included.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' multihoming.list_tables
+    """
+    return _call(host.read_tables).ids
+
+
+def set_table(name, id):
+    """
+    Give a routing table a name, and return what changed in rt_tables as unified diffs by path.
+
+    The name goes into ``/etc/iproute2/rt_tables.d/multihoming.conf`` where iproute2 reads
+    drop-ins, else into ``/etc/iproute2/rt_tables`` with a marker. A name that stands elsewhere
+    with the same id stays there and is recorded as owned. Raises an error when name or id is
+    taken.
+
+    name
+        The table's name.
+
+    id
+        Its id, 1 to 4294967295 without 253, 254 and 255.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' multihoming.set_table gateway1 201
+    """
+    return _diffs(_call(host.edit_table, name, id))
+
+
+def delete_table(name):
+    """
+    Take a table's name out of rt_tables, and return what changed as unified diffs by path.
+
+    Raises an error while rules lead to the table or routes are in it.
+
+    name
+        The table's name. One that is not there is no error.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' multihoming.delete_table gateway1
+    """
+    return _diffs(_call(host.edit_table, name))
+
+
+def _diffs(edits):
+    return {edit.path: host.files.diff(edit) for edit in edits}
+
+
+def list_rules(family=None):
+    """
+    Return the kernel's rules in the order in which they run, in the pillar's words.
+
+    Each has ``family``, ``priority``, ``from``, ``table`` (its name where it has one), ``action``
+    and ``protocol``, and those selectors that it uses.
+
+    family
+        4 or 6; both by default.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' multihoming.list_rules family=4
+    """
+    names = _table_names()
+    rules = _call(kernel.read).rules
+    return [model.rule_dict(rule, names) for number in _families(family) for rule in rules[number]]
+
+
+def list_routes(table=None, family=None):
+    """
+    Return the kernel's routes, in the pillar's words.
+
+    Each has ``family``, ``table`` (its name where it has one), ``to``, ``type`` and ``protocol``,
+    and what else it says. Without a table, those of all tables but ``local``.
+
+    table
+        A table's name or id.
+
+    family
+        4 or 6; both by default.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' multihoming.list_routes gateway1
+    """
+    names = _table_names()
+    families = _families(family)
+    id_ = None if table is None else _table_id(table, names)
+    return [
+        model.route_dict(route, names)
+        for route in _call(kernel.routes, id_)
+        if route.family in families and (id_ or names.get(route.table) != "local")
+    ]
+
+
+def _table_names():
+    return {id_: name for name, id_ in list_tables().items()}
+
+
+def _table_id(table, names):
+    ids = {name: id_ for id_, name in names.items()}
+    if table in ids:
+        return ids[table]
+    try:
+        return model.parse_number(table, 1, model.U32)
+    except ValueError:
+        raise CommandExecutionError(
+            f"table: {table!r} is not in rt_tables; write a name from multihoming.list_tables, or "
+            "an id"
+        ) from None
+
+
+def _families(family):
+    known = {"4": (4,), "inet": (4,), "ipv4": (4,), "6": (6,), "inet6": (6,), "ipv6": (6,)}
+    if family is None:
+        return model.FAMILIES
+    if str(family).lower() not in known:
+        raise CommandExecutionError(f"family: {family!r} is not an address family; write 4 or 6")
+    return known[str(family).lower()]
+
+
+def list_files(backend=None):
+    """
+    Return the files that the backend keeps for this package, as ``{path: text}``.
+
+    backend
+        As in the pillar.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' multihoming.list_files
+    """
+    data, _ = _data(backend=backend)
+    name = data.get("backend", "auto") if isinstance(data, dict) else "auto"
+    chosen = _call(host.choose_backend, name)
+    tables = _call(host.read_tables)
+    texts = _call(chosen.read)
+    owned = chosen.owned(texts, frozenset(tables.owned.values()), tables.ids)
+    return {path: texts[path] for path in owned}
+
+
+def validate(
+    tables=None, interfaces=None, priority=None, default_gateway=None, sysctl=None, backend=None
+):
+    """
+    Return what is wrong with this minion's pillar, as a list of messages; empty when it is good.
+
+    Each message names the key and says what to write instead. The host is looked at too: an
+    interface that is missing or down, a gateway outside of its subnets.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' multihoming.validate
+    """
+    data, there = _data(**_given(locals()))
+    if not there:
+        return []
+    try:
+        host.look(data)
+    except host.HostError as err:
+        return err.errors
+    return []
+
+
+def desired(
+    tables=None, interfaces=None, priority=None, default_gateway=None, sysctl=None, backend=None
+):
+    """
+    Return what the pillar comes to on this host, after defaults and discovery.
+
+    ``tables`` is name -> id, ``interfaces`` is interface -> ``table``, ``routes`` and ``rules``,
+    these two as in ``list_routes`` and ``list_rules``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' multihoming.desired
+    """
+    data, there = _data(**_given(locals()))
+    if not there:
+        return {"tables": {}, "interfaces": {}}
+    work = _call(host.look, data)
+    names = {id_: name for name, id_ in work.tables.items()}
+    return {
+        "tables": dict(work.tables),
+        "interfaces": {
+            name: {
+                "table": policy.table.name,
+                "routes": [model.route_dict(route, names) for route in policy.routes],
+                "rules": [model.rule_dict(rule, names) for rule in policy.rules],
+            }
+            for name, policy in work.policies.items()
+        },
+    }
+
+
+def plan(
+    tables=None, interfaces=None, priority=None, default_gateway=None, sysctl=None, backend=None
+):
+    """
+    Return what ``apply`` would do, without doing it. All values are empty when there is nothing.
+
+    commands
+        The exact ``ip`` lines, in order.
+
+    files
+        Path -> unified diff.
+
+    interfaces
+        Interface -> routes and rules added and removed.
+
+    tables
+        Name -> old and new id of the tables that this package owns.
+
+    notes
+        What else is worth knowing: optional interfaces that were skipped.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' multihoming.plan
+        salt-call multihoming.plan tables='{gateway1: 201}' \\
+            interfaces='{eth1: {table: gateway1, gateway: 192.168.1.254}}'
+    """
+    data, there = _data(**_given(locals()))
+    return dict(_call(host.look, data).report) if there else _nothing([_ABSENT])
+
+
+def apply(
+    tables=None, interfaces=None, priority=None, default_gateway=None, sysctl=None, backend=None
+):
+    """
+    Make the host what the pillar says, verify it, and return what was done, as ``plan`` does.
+
+    All or nothing: when a step fails, or the result does not hold, everything is put back and
+    an error raised. No network service is restarted. ``sysctl`` is checked here, and kept by the
+    state.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' multihoming.apply
+    """
+    data, there = _data(**_given(locals()))
+    return dict(_call(host.apply, data).report) if there else _nothing([_ABSENT])
+
+
+def _given(arguments):
+    """Return a function's arguments without what the loader adds."""
+    return {key: value for key, value in arguments.items() if not key.startswith("__")}

@@ -1,0 +1,315 @@
+"""
+Policy routing for hosts with several interfaces, declared.
+
+A request that comes in on eth1 from another network is answered through eth1, not through
+whichever interface has the default route.
+
+.. code-block:: yaml
+
+    multihoming:
+      multihoming.managed:
+        - tables:
+            gateway1: 201
+            gateway2: 202
+        - interfaces:
+            eth1:
+              table: gateway1
+              gateway: 192.168.1.254
+            eth2:
+              table: gateway2
+              addresses: [10.0.0.99/8, '2001:db8::99/64']
+              gateway: [10.0.0.1, '2001:db8::1']
+              routes:
+                - to: 172.16.0.0/12
+                  via: 10.0.0.2
+              rules:
+                - fwmark: 0x1/0xff
+        - sysctl:
+            net.ipv4.conf.all.arp_ignore: 1
+
+``changes`` is keyed by what changed: ``tables``, each interface, ``files`` and ``sysctl``. It is
+the same under ``test=True`` as in the run that follows.
+
+:depends: netaddr, iproute2 5.2 or newer, the execution module ``multihoming``
+"""
+
+from salt.exceptions import CommandExecutionError
+
+try:
+    import multihoming_host as host
+
+    MISSING = None
+except ImportError as err:
+    MISSING = err.name
+
+__virtualname__ = "multihoming"
+
+
+def __virtual__():
+    """Load where the execution module does."""
+    if MISSING:
+        return False, f"multihoming needs {MISSING}: see the execution module `multihoming`"
+    return __virtualname__
+
+
+def managed(
+    name,
+    tables=None,
+    interfaces=None,
+    priority=None,
+    default_gateway=None,
+    sysctl=None,
+    backend=None,
+):
+    """
+    Keep the policy routing of the whole host: tables, rules, routes and the files behind them.
+
+    Owned tables that are no longer declared go away, with their rules, routes and files. What
+    others made stays. Keys that are not given are read from the pillar ``multihoming``; without
+    both, the host is left alone.
+
+    name
+        Any name; nothing depends on it.
+
+    tables
+        Table name -> id.
+
+    interfaces
+        Interface -> ``table``, ``addresses``, ``gateway``, ``onlink``, ``priority``, ``routes``,
+        ``rules``, ``optional``; see README.md.
+
+    priority
+        Priority of the from-rules, 20000 by default.
+
+    default_gateway
+        Not supported yet: the main table is left as it is.
+
+    sysctl
+        Kernel settings, kept with ``sysctl.present``.
+
+    backend
+        ``auto`` (default), ``network-scripts`` or ``none``.
+
+    .. code-block:: yaml
+
+        multihoming:
+          multihoming.managed:
+            - tables: {gateway1: 201}
+            - interfaces:
+                eth1: {table: gateway1, gateway: 192.168.1.254}
+    """
+    given = {
+        "tables": tables,
+        "interfaces": interfaces,
+        "priority": priority,
+        "default_gateway": default_gateway,
+        "sysctl": sysctl,
+        "backend": backend,
+    }
+    ret = {"name": name, "result": True, "changes": {}, "comment": ""}
+    try:
+        report = __salt__["multihoming.plan" if __opts__["test"] else "multihoming.apply"](**given)
+    except CommandExecutionError as err:
+        return {**ret, "result": False, "comment": str(err)}
+    _report(ret, report)
+    return _settings(ret, _sysctl(sysctl))
+
+
+def interface_present(
+    name,
+    table,
+    table_id=None,
+    addresses=None,
+    gateway=None,
+    onlink=None,
+    priority=None,
+    routes=None,
+    rules=None,
+    optional=None,
+    backend="auto",
+):
+    """
+    Keep the policy of one interface, and touch nothing else.
+
+    name
+        The interface.
+
+    table
+        The name of its table.
+
+    table_id
+        The table's id. May be left out when the name is in rt_tables, for example through
+        ``multihoming.table_present``; with it, ``test=True`` can predict a fresh host too.
+
+    addresses, gateway, onlink, priority, routes, rules, optional
+        As in the pillar's ``interfaces``; see README.md.
+
+    backend
+        ``auto`` (default), ``network-scripts`` or ``none``.
+
+    .. code-block:: yaml
+
+        eth1:
+          multihoming.interface_present:
+            - table: gateway1
+            - table_id: 201
+            - gateway: 192.168.1.254
+    """
+    entry = {
+        "table": table,
+        "addresses": addresses,
+        "gateway": gateway,
+        "onlink": onlink,
+        "priority": priority,
+        "routes": routes,
+        "rules": rules,
+        "optional": optional,
+    }
+    entry = {key: value for key, value in entry.items() if value is not None}
+    ret = {"name": name, "result": True, "changes": {}, "comment": ""}
+    try:
+        known = host.read_tables().ids
+        if table_id is None and table not in known:
+            return _unknown_table(ret, table)
+        data = {
+            "tables": {table: known.get(table) if table_id is None else table_id},
+            "interfaces": {name: entry},
+            "backend": backend,
+        }
+        return _report(ret, _run(data, [table]))
+    except (host.HostError, host.rt_tables.TableError, host.files.FileError) as err:
+        return {**ret, "result": False, "comment": str(err)}
+
+
+def interface_absent(name, table=None, backend="auto"):
+    """
+    Take away the policy of one interface: its rules, its routes and their files.
+
+    The table's name stays in rt_tables; see ``table_absent``.
+
+    name
+        The interface. It need not exist any more.
+
+    table
+        The name of its table; by default the owned table that files or live routes show.
+
+    backend
+        ``auto`` (default), ``network-scripts`` or ``none``.
+
+    .. code-block:: yaml
+
+        eth1:
+          multihoming.interface_absent: []
+    """
+    ret = {"name": name, "result": True, "changes": {}, "comment": ""}
+    try:
+        tables = [table] if table else host.tables_of(name, backend)
+        data = {"tables": {}, "interfaces": {}, "backend": backend}
+        return _report(ret, _run(data, tables))
+    except host.HostError as err:
+        return {**ret, "result": False, "comment": str(err)}
+
+
+def table_present(name, id):
+    """
+    Keep a routing table's name in rt_tables.
+
+    name
+        The table's name.
+
+    id
+        Its id, 1 to 4294967295 without 253, 254 and 255.
+
+    .. code-block:: yaml
+
+        gateway1:
+          multihoming.table_present:
+            - id: 201
+    """
+    return _table(name, id)
+
+
+def table_absent(name):
+    """
+    Keep a routing table's name out of rt_tables.
+
+    Fails while rules lead to the table or routes are in it.
+
+    name
+        The table's name.
+
+    .. code-block:: yaml
+
+        gateway1:
+          multihoming.table_absent: []
+    """
+    return _table(name, None)
+
+
+def _table(name, id_):
+    ret = {"name": name, "result": True, "changes": {}, "comment": ""}
+    try:
+        old = host.read_tables().ids.get(name)
+        edits = (host.table_edits if __opts__["test"] else host.edit_table)(name, id_)
+    except (host.HostError, host.rt_tables.TableError, host.files.FileError) as err:
+        return {**ret, "result": False, "comment": str(err)}
+    return _report(
+        ret,
+        {
+            "tables": {name: {"old": old, "new": id_}} if old != id_ else {},
+            "files": {edit.path: host.files.diff(edit) for edit in edits},
+        },
+    )
+
+
+def _unknown_table(ret, table):
+    message = (
+        f"table: {table!r} is not in rt_tables; write its id as `table_id`, or register it with "
+        "multihoming.table_present before"
+    )
+    if __opts__["test"]:
+        return {**ret, "result": None, "comment": f"can't predict: {message}"}
+    return {**ret, "result": False, "comment": message}
+
+
+def _run(data, scope):
+    return (host.look if __opts__["test"] else host.apply)(data, scope).report
+
+
+def _report(ret, report):
+    """Fill in changes, result and comment from a plan."""
+    for key in ("tables", "files"):
+        if report.get(key):
+            ret["changes"][key] = report[key]
+    ret["changes"].update(report.get("interfaces", {}))
+    notes = list(report.get("notes", ()))
+    if ret["changes"]:
+        ret["result"] = None if __opts__["test"] else True
+        verb = "would change" if __opts__["test"] else "changed and verified"
+        notes.insert(0, f"{', '.join(ret['changes'])} {verb}")
+    elif not notes:
+        notes = ["kernel and files are as declared"]
+    ret["comment"] = "\n".join(notes)
+    return ret
+
+
+def _sysctl(given):
+    pillar = __pillar__.get("multihoming")
+    return given or (pillar.get("sysctl") if isinstance(pillar, dict) else None) or {}
+
+
+def _settings(ret, settings):
+    """Keep kernel settings with Salt's own state, and add what it says to ``ret``."""
+    for key, value in settings.items():
+        outcome = __states__["sysctl.present"](name=key, value=value)
+        if outcome["result"] is False:
+            ret["result"] = False
+        elif outcome["changes"] or outcome["result"] is None:
+            ret["changes"].setdefault("sysctl", {})[key] = str(value)
+            ret["result"] = (
+                None if __opts__["test"] and ret["result"] is not False else ret["result"]
+            )
+        else:
+            continue
+        ret["comment"] += f"\n{outcome['comment']}"
+    return ret

@@ -1,0 +1,356 @@
+"""Backend ``network-scripts``: ifcfg-, route- and rule- files of RHEL and CentOS.
+
+What the files mean is what ``ifup-routes`` and ``ifup-eth`` make of them: each line of route-DEV
+becomes ``ip -4 route add LINE``, of rule-DEV ``ip -4 rule add LINE``, route6-DEV and rule6-DEV
+alike with ``-6``; a route file with any ``ADDRESSn=`` line is sourced as shell instead. Lines that
+lead to an owned table are ours, all others stay as they are. Files are read as data, never run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import multihoming_config as config
+import multihoming_files as files
+import multihoming_model as model
+import multihoming_rules as rules
+
+NAME = "network-scripts"
+FOLDER = "/etc/sysconfig/network-scripts"
+
+_KINDS = ("route", "route6", "rule", "rule6")
+_FILE = re.compile(r"(route6?|rule6?)-(.+)")
+# Copies that ifup passes over (the same list as in network-functions).
+_COPY = re.compile(r"(~|\.bak|\.old|\.orig|\.rpmnew|\.rpmorig|\.rpmsave)$")
+_SOURCED = re.compile(r"^[ \t]*ADDRESS[0-9]+=", re.MULTILINE)
+_PASSED_OVER = re.compile(r"\s*(#.*)?$")
+_LOST = "# never loaded: "
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a route or rule file.
+
+    ours
+        It leads to an owned table.
+    item
+        What the loader makes of it, None when it can't load it.
+    """
+
+    raw: str
+    ours: bool = False
+    item: model.Route | model.Rule | None = None
+
+
+def in_charge() -> bool:
+    """Tell whether this host's network is configured by network-scripts."""
+    return os.path.isdir(FOLDER) and not os.path.isdir("/run/NetworkManager/devices")
+
+
+def read() -> dict[str, str]:
+    """Return path -> text of all route and rule files that the scripts would load."""
+    texts = {}
+    for name in files.names(FOLDER):
+        if _FILE.fullmatch(name) and not _COPY.search(name):
+            path = os.path.join(FOLDER, name)
+            texts[path] = files.read(path) or ""
+    return texts
+
+
+def interface(dev: str) -> tuple[tuple[config.Address, ...], dict[int, str]]:
+    """Return (addresses, gateways) that the interface's own files give it.
+
+    Raises ValueError naming file and line when a value can't be read as data.
+    """
+    names = [f"ifcfg-{dev}"]
+    names += [name for name in files.names(FOLDER) if name.startswith(f"ifcfg-{dev}:")]
+    addresses: list[config.Address] = []
+    gateways: dict[int, str] = {}
+    for name in names:
+        path = os.path.join(FOLDER, name)
+        if _COPY.search(name) or (text := files.read(path)) is None:
+            continue
+        values = assignments(path, text)
+        addresses += _addresses(path, values)
+        if name == names[0]:
+            gateways = _gateways(path, values)
+    return tuple(dict.fromkeys(addresses)), gateways
+
+
+def device(path: str) -> str | None:
+    """Return the interface a route or rule file is for."""
+    match = _FILE.fullmatch(os.path.basename(path))
+    return match[2] if match else None
+
+
+def owned(
+    texts: Mapping[str, str], ids: frozenset[int], tables: Mapping[str, int]
+) -> dict[str, frozenset[int]]:
+    """Return path -> ids of the owned tables that the file has lines for."""
+    found = {}
+    for path, text in texts.items():
+        named = frozenset(
+            id_ for raw in text.split("\n") if (id_ := _table(path, raw, tables)) in ids
+        )
+        if named:
+            found[path] = named
+    return found
+
+
+def render(
+    texts: Mapping[str, str],
+    policies: Mapping[str, model.Policy],
+    ids: frozenset[int],
+    tables: Mapping[str, int],
+) -> dict[str, str | None]:
+    """Return path -> new text of the files to change; None deletes a file that says nothing more.
+
+    texts
+        Path -> text, from ``read``.
+    policies
+        Interface -> what its files have to say.
+    ids
+        The owned tables: lines that lead to them are ours.
+    tables
+        Name -> id, from rt_tables as it will be.
+
+    A file whose lines mean what they should stays as it is, to the letter.
+    """
+    paths = [*texts, *(_path(kind, dev) for dev in policies for kind in _KINDS)]
+    names = {id_: name for name, id_ in tables.items()}
+    edits = {}
+    for path in dict.fromkeys(paths):
+        text = texts.get(path, "")
+        items = _items(path, policies.get(device(path) or ""))
+        after = _render(path, text, items, (ids, tables, names))
+        if after != text:
+            edits[path] = after or None
+    return edits
+
+
+def _path(kind: str, dev: str) -> str:
+    return os.path.join(FOLDER, f"{kind}-{dev}")
+
+
+def _family(path: str) -> int:
+    return 6 if _kind(path).endswith("6") else 4
+
+
+def _kind(path: str) -> str:
+    return os.path.basename(path).partition("-")[0]
+
+
+def _items(path: str, policy: model.Policy | None) -> list[model.Route] | list[model.Rule]:
+    """Return what the file has to hold, in an order in which it can be loaded."""
+    if policy is None:
+        return []
+    family = _family(path)
+    if _kind(path).startswith("rule"):
+        return rules.loading_order(rule for rule in policy.rules if rule.family == family)
+    return [route for route in policy.routes if route.family == family]
+
+
+def _render(
+    path: str,
+    text: str,
+    items: Sequence[model.Route | model.Rule],
+    owner: tuple[frozenset[int], Mapping[str, int], Mapping[int, str]],
+) -> str:
+    ids, tables, names = owner
+    lines = [_line(path, raw, ids, tables) for raw in text.split("\n")]
+    sourced = _kind(path).startswith("route") and _SOURCED.search(text)
+    ours = [line.item for line in lines if line.ours]
+    if sourced and not ours and not items:
+        return text
+    if not sourced and len(ours) == len(items) and set(ours) == set(items):
+        return text
+    if sourced:
+        lines = _converted(path, text, lines)
+    return _replaced(lines, [_text(item, names) for item in items])
+
+
+def _text(item: model.Route | model.Rule, names: Mapping[int, str]) -> str:
+    name = names.get(item.table or 0)
+    if isinstance(item, model.Rule):
+        return " ".join(model.rule_words(item, name))
+    return " ".join(model.route_words(item, name))
+
+
+def _replaced(lines: Sequence[Line], block: list[str]) -> str:
+    """Put our block where our first line stood, else at the end."""
+    place = next((index for index, line in enumerate(lines) if line.ours), len(lines))
+    before = [line.raw for line in lines[:place]]
+    after = [line.raw for line in lines[place:] if not line.ours]
+    while before and not before[-1] and not any(after):
+        before.pop()
+    kept = "\n".join([*before, *block, *after]).rstrip("\n")
+    return f"{kept}\n" if kept else ""
+
+
+def _table(path: str, raw: str, tables: Mapping[str, int]) -> int | None:
+    """Return the id of the table that a line names."""
+    if _PASSED_OVER.fullmatch(raw):
+        return None
+    name = model.table_word(raw.split(), "rule" if _kind(path).startswith("rule") else "route")
+    if name is None or name in tables:
+        return tables.get(name or "")
+    try:
+        return model.parse_number(name, 0, model.U32)
+    except ValueError:
+        return None
+
+
+def _line(path: str, raw: str, ids: frozenset[int], tables: Mapping[str, int]) -> Line:
+    if _table(path, raw, tables) not in ids:
+        return Line(raw)
+    return Line(raw, True, _item(path, raw, tables))
+
+
+def _item(path: str, raw: str, tables: Mapping[str, int]) -> model.Route | model.Rule | None:
+    """Return what the loader makes of a line; a CR or a comment at its end spoils it."""
+    if "\r" in raw:
+        return None
+    try:
+        if _kind(path).startswith("rule"):
+            return model.rule_from_words(raw.split(), _family(path), tables)
+        route = model.route_from_words(raw.split(), _family(path), tables)
+    except ValueError:
+        return None
+    return _through(route, device(path) or "")
+
+
+def _through(route: model.Route, dev: str) -> model.Route:
+    """Fill in the interface, which the kernel finds by the gateway when a line names none."""
+    if route.via and not route.dev:
+        route = replace(route, dev=dev)
+    if any(hop.via and not hop.dev for hop in route.nexthops):
+        hops = (replace(hop, dev=hop.dev or dev) for hop in route.nexthops)
+        route = model.canonical(replace(route, nexthops=tuple(hops)))
+    return route
+
+
+# --- ADDRESSn files ---------------------------------------------------------------------------
+
+
+def _converted(path: str, text: str, lines: Iterable[Line]) -> list[Line]:
+    """Return the lines that say in ip's words what a sourced file did.
+
+    Only ADDRESS0 up to the first gap was ever loaded. Lines that were not are kept as comments, so
+    that the conversion brings nothing to life.
+    """
+    values = assignments(path, text)
+    routes = _sourced_routes(path, values)
+    kept: list[Line] = []
+    for line in lines:
+        if line.ours or _PASSED_OVER.fullmatch(line.raw):
+            kept.append(line)
+        elif not _loaded(line.raw, len(routes)):
+            kept.append(Line(f"{_LOST}{line.raw.strip()}"))
+        elif line.raw.lstrip().startswith("ADDRESS"):
+            number = int(re.match(r"\s*ADDRESS([0-9]+)", line.raw)[1])  # type: ignore[index]
+            kept.append(Line(routes[number]))
+    return kept
+
+
+def _loaded(raw: str, count: int) -> bool:
+    match = re.match(r"\s*(?:ADDRESS|NETMASK|GATEWAY)([0-9]+)=", raw)
+    return bool(match) and int(match[1]) < count  # type: ignore[index]
+
+
+def _sourced_routes(path: str, values: Mapping[str, str]) -> list[str]:
+    routes: list[str] = []
+    while address := values.get(f"ADDRESS{len(routes)}"):
+        number = len(routes)
+        mask = values.get(f"NETMASK{number}") or _classful(address)
+        gateway = values.get(f"GATEWAY{number}")
+        try:
+            prefix = str(model.network(f"{address}/{mask}").cidr)
+            via = f" via {model.parse_address(gateway)[1]}" if gateway else ""
+        except ValueError as err:
+            raise ValueError(f"{path}: ADDRESS{number}, NETMASK{number}: {err}") from None
+        routes.append(f"{prefix}{via} dev {device(path)}")
+    return routes
+
+
+def _classful(address: str) -> str:
+    """Return the length that ipcalc assumes when there is no netmask."""
+    first = int(address.partition(".")[0]) if address[:1].isdigit() else 0
+    return "8" if first < 128 else "16" if first < 192 else "24"
+
+
+# --- ifcfg ------------------------------------------------------------------------------------
+
+
+def assignments(path: str, text: str) -> dict[str, str]:
+    """Return the variables that a sourced file sets, read as data.
+
+    Lines that are not assignments, and values that only a shell could tell, are left out; asking
+    for such a value is an error (see ``_value``).
+    """
+    values: dict[str, str] = {}
+    for number, raw in enumerate(text.splitlines(), 1):
+        try:
+            lexer = shlex.shlex(raw, posix=True, punctuation_chars=";&|")
+            lexer.whitespace_split = True
+            words = list(lexer)
+        except ValueError:
+            words = [raw]
+        for word in words:
+            name, equals, value = word.partition("=")
+            if equals and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+                shell = re.search(r"[$`]", value) or set(words) & {"&&", "||", "&", "|"}
+                values[name] = f"\0{path} line {number}: {raw.strip()!r}" if shell else value
+    return values
+
+
+def _value(values: Mapping[str, str], name: str) -> str:
+    """Return a variable, empty when unset; raises ValueError when only a shell could tell it."""
+    value = values.get(name, "")
+    if value.startswith("\0"):
+        raise ValueError(
+            f"{value[1:]} needs a shell to be understood; write the value itself there, or give "
+            "`addresses` and `gateway` in the pillar"
+        )
+    return value
+
+
+def _addresses(path: str, values: Mapping[str, str]) -> list[config.Address]:
+    found: list[Any] = []
+    for index in ("", *(str(number) for number in range(256))):
+        address = _value(values, f"IPADDR{index}")
+        if not address:
+            if index and int(index) >= 2:
+                break
+            continue
+        mask = _value(values, f"PREFIX{index}") or _value(values, f"NETMASK{index}")
+        found.append((f"IPADDR{index}", f"{address}/{mask or _classful(address)}"))
+    first = _value(values, "IPV6ADDR")
+    for text in [first, *_value(values, "IPV6ADDR_SECONDARIES").split()]:
+        if text:
+            found.append(("IPV6ADDR", text if "/" in text else f"{text}/64"))
+    return [_own(path, name, text) for name, text in found]
+
+
+def _own(path: str, name: str, text: str) -> config.Address:
+    try:
+        return config.parse_own_address(text)
+    except ValueError as err:
+        raise ValueError(f"{path}: {name}: {err}") from None
+
+
+def _gateways(path: str, values: Mapping[str, str]) -> dict[int, str]:
+    gateways = {}
+    for name in ("GATEWAY", "IPV6_DEFAULTGW"):
+        text = _value(values, name).partition("%")[0]
+        if text:
+            try:
+                family, address = config.parse_gateway(text)
+            except ValueError as err:
+                raise ValueError(f"{path}: {name}: {err}") from None
+            gateways[family] = address
+    return gateways

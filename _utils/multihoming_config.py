@@ -1,0 +1,648 @@
+"""The pillar, checked: what an administrator wrote becomes a Config, or a list of messages.
+
+Pure, and the only room where messages about bad input without a look at the host are born. Every
+message starts with the key it is about and says what to write instead. See README.md, "Pillar".
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import multihoming_model as model
+import multihoming_rt_tables as rt_tables
+import netaddr
+
+DEFAULT_PRIORITY = 20000
+BACKENDS = ("auto", "network-scripts", "none")
+_PLANNED_BACKENDS = ("networkmanager", "networkd", "netplan", "ifupdown")
+
+KEYS = ("tables", "interfaces", "priority", "default_gateway", "sysctl", "backend")
+INTERFACE_KEYS = (
+    "table",
+    "addresses",
+    "gateway",
+    "onlink",
+    "priority",
+    "routes",
+    "rules",
+    "optional",
+)
+ROUTE_KEYS = ("to", "via", "src", "metric", "scope", "mtu", "onlink", "type", "nexthops")
+NEXTHOP_KEYS = ("via", "dev", "weight")
+RULE_KEYS = (
+    "from",
+    "to",
+    "iif",
+    "oif",
+    "fwmark",
+    "tos",
+    "ipproto",
+    "sport",
+    "dport",
+    "uidrange",
+    "not",
+    "suppress_prefixlength",
+    "priority",
+    "action",
+)
+_SELECTORS = RULE_KEYS[: RULE_KEYS.index("not")]
+
+# fib_metrics clamps the MTU to 65520 (net/ipv4/metrics.c), so more would never read back equal.
+_MAX_MTU = 65520
+
+
+@dataclass(frozen=True)
+class Address:
+    """An interface address with its prefix length, like 192.168.1.220/24."""
+
+    family: int
+    address: str
+    length: int
+
+    def __str__(self) -> str:
+        return f"{self.address}/{self.length}"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One entry of ``routes`` or ``rules``: normalised fields and where it stands in the pillar.
+
+    ``family`` is None when no address in it says which; it is then made for each family.
+    """
+
+    where: str
+    family: int | None
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Interface:
+    """One entry of ``interfaces``; None means "find it out on the host"."""
+
+    name: str
+    table: model.Table
+    priority: int = DEFAULT_PRIORITY
+    addresses: tuple[Address, ...] | None = None
+    gateways: Mapping[int, str] | None = None
+    onlink: bool = False
+    routes: tuple[Spec, ...] = ()
+    rules: tuple[Spec, ...] = ()
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole pillar, checked.
+
+    ``interfaces`` holds the entries without errors only.
+    """
+
+    tables: Mapping[str, int] = field(default_factory=dict)
+    interfaces: Mapping[str, Interface] = field(default_factory=dict)
+    sysctl: Mapping[str, str] = field(default_factory=dict)
+    backend: str = "auto"
+
+
+def parse(data: Any) -> tuple[Config, list[str]]:
+    """Check the pillar's ``multihoming`` and return (config, errors).
+
+    data
+        What stands under ``multihoming:``, whatever its type.
+
+    All errors come together. With errors the config holds what is good, so that the host can be
+    checked against it as well.
+
+    .. code-block:: python
+
+        parse({"tables": {"gateway1": 201}, "interfaces": {"eth1": {"table": "gateway1"}}})
+    """
+    errors: list[str] = []
+    if not isinstance(data, Mapping) or not data:
+        return Config(), [_not_a_pillar(data)]
+    _unknown_keys("", data, KEYS, errors)
+    tables = _tables(data, errors)
+    priority = _checked("priority", data.get("priority", DEFAULT_PRIORITY), _from_priority, errors)
+    interfaces = _interfaces(data, tables, priority or DEFAULT_PRIORITY, errors)
+    if data.get("default_gateway") is not None:
+        errors.append(
+            "default_gateway: choosing the main table's default route is not supported yet; "
+            "remove the key, the main table is left as it is"
+        )
+    sysctl = _sysctl(data.get("sysctl", {}), errors)
+    backend = _checked("backend", data.get("backend", "auto"), _backend, errors)
+    return Config(tables, interfaces, sysctl, backend or "auto"), errors
+
+
+def _not_a_pillar(data: Any) -> str:
+    remedy = (
+        "write `tables:` and `interfaces:` below it, `tables: {}` and `interfaces: {}` to take "
+        "everything away, or remove the key to leave the host alone"
+    )
+    if data is None or data in ({}, [], ""):
+        return f"multihoming: is empty; {remedy}"
+    return f"multihoming: is {_kind(data)}, not a dictionary; {remedy}"
+
+
+def _kind(value: Any) -> str:
+    names = {list: "a list", str: "a string", bool: "a boolean", int: "a number", dict: "a dict"}
+    return names.get(type(value), "empty" if value is None else f"a {type(value).__name__}")
+
+
+def _checked(where: str, value: Any, check: Callable[[Any], Any], errors: list[str]) -> Any:
+    """Return ``check(value)``, or None with its message in ``errors``."""
+    try:
+        return check(value)
+    except ValueError as err:
+        errors.append(f"{where}: {err}")
+        return None
+
+
+def _unknown_keys(
+    where: str, data: Mapping[Any, Any], known: Iterable[str], errors: list[str]
+) -> None:
+    known = tuple(known)
+    for key in data:
+        if key in known:
+            continue
+        near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
+        hint = f"did you mean `{near[0]}`?" if near else f"known keys are {', '.join(known)}"
+        errors.append(f"{where}{'.' if where else ''}{key}: unknown key; {hint}")
+
+
+# --- tables -----------------------------------------------------------------------------------
+
+
+def _tables(data: Mapping[str, Any], errors: list[str]) -> dict[str, int]:
+    raw = data.get("tables")
+    if not isinstance(raw, Mapping):
+        errors.append(
+            f"tables: is {'missing' if 'tables' not in data else _kind(raw)}; write names with "
+            "their ids, like `gateway1: 201`, or {} for none"
+        )
+        return {}
+    tables: dict[str, int] = {}
+    for name, number in raw.items():
+        problem = rt_tables.check_name(name) or rt_tables.check_id(number)
+        twin = next((other for other, id_ in tables.items() if id_ == number), None)
+        if problem:
+            errors.append(f"tables.{_shown(name)}: {problem}")
+        elif twin:
+            errors.append(
+                f"tables.{name}: id {number} already belongs to {twin!r}; write another id"
+            )
+        else:
+            tables[name] = number
+    return tables
+
+
+def _shown(name: Any) -> str:
+    return name if isinstance(name, str) and name.isprintable() else repr(name)
+
+
+# --- interfaces -------------------------------------------------------------------------------
+
+
+def _interfaces(
+    data: Mapping[str, Any], tables: Mapping[str, int], priority: int, errors: list[str]
+) -> dict[str, Interface]:
+    raw = data.get("interfaces")
+    if not isinstance(raw, Mapping):
+        errors.append(
+            f"interfaces: is {'missing' if 'interfaces' not in data else _kind(raw)}; write one "
+            "entry for each interface, like `eth1: {table: gateway1}`, or {} for none"
+        )
+        return {}
+    declared = data.get("tables")
+    interfaces: dict[str, Interface] = {}
+    users: dict[str, str] = {}
+    for name, entry in raw.items():
+        where = f"interfaces.{_shown(name)}"
+        mine: list[str] = []
+        _checked(where, name, model.parse_device, mine)
+        if isinstance(entry, Mapping):
+            table = _table_of(where, entry, declared, users, mine)
+            interface = _interface(str(name), where, entry, (table, tables), priority, mine)
+            if not mine and interface:
+                interfaces[name] = interface
+        else:
+            mine.append(
+                f"{where}: is {_kind(entry)}, not a dictionary; write at least `table: NAME`"
+            )
+        errors += mine
+    return interfaces
+
+
+def _table_of(
+    where: str,
+    entry: Mapping[str, Any],
+    declared: Any,
+    users: dict[str, str],
+    errors: list[str],
+) -> str | None:
+    table = entry.get("table")
+    where = f"{where}.table"
+    if table is None:
+        errors.append(f"{where}: is missing; write the name of a table declared in `tables`")
+    elif table in model.RESERVED_TABLES.values() or table in model.RESERVED_TABLES:
+        errors.append(
+            f"{where}: {table!r} is the kernel's own table; declare one in `tables`, "
+            "like `gateway1: 201`, and write its name"
+        )
+    elif not isinstance(declared, Mapping) or table not in declared:
+        known = ", ".join(str(name) for name in declared) if isinstance(declared, Mapping) else ""
+        errors.append(
+            f"{where}: {table!r} is not in `tables`; add `{table}: ID` there"
+            + (f", or write one of {known}" if known else "")
+        )
+    elif table in users:
+        errors.append(
+            f"{where}: {table!r} is already the table of {users[table]}; "
+            "give each interface a table of its own"
+        )
+    else:
+        users[table] = str(entry and where.split(".")[1])
+        return str(table)
+    return None
+
+
+def _interface(
+    name: str,
+    where: str,
+    entry: Mapping[str, Any],
+    table: tuple[str | None, Mapping[str, int]],
+    priority: int,
+    errors: list[str],
+) -> Interface | None:
+    _unknown_keys(where, entry, INTERFACE_KEYS, errors)
+    priority = _checked(
+        f"{where}.priority", entry.get("priority", priority), _from_priority, errors
+    )
+    table_name, tables = table
+    fields: dict[str, Any] = {
+        "addresses": _addresses(f"{where}.addresses", entry, errors),
+        "gateways": _gateways(f"{where}.gateway", entry, errors),
+        "onlink": _flag(where, entry, "onlink", errors),
+        "optional": _flag(where, entry, "optional", errors),
+        "routes": _specs(where, entry, "routes", _route_spec, errors),
+        "rules": _specs(where, entry, "rules", _rule_spec, errors),
+    }
+    if table_name is None or table_name not in tables or priority is None:
+        return None
+    _goto_forward(where, fields["rules"], priority, errors)
+    return Interface(name, model.Table(table_name, tables[table_name]), priority, **fields)
+
+
+def _from_priority(value: Any) -> int:
+    try:
+        return model.parse_number(value, 1, model.MAIN_PRIORITY - 1)
+    except ValueError:
+        raise ValueError(
+            f"{value!r} is not a priority for from-rules; write a number from 1 to 32765, "
+            "so that they run before the main table"
+        ) from None
+
+
+def _flag(where: str, entry: Mapping[str, Any], key: str, errors: list[str]) -> bool:
+    value = entry.get(key, False)
+    if not isinstance(value, bool):
+        errors.append(f"{where}.{key}: {value!r} is not a boolean; write true or false")
+    return value is True
+
+
+def _addresses(
+    where: str, entry: Mapping[str, Any], errors: list[str]
+) -> tuple[Address, ...] | None:
+    if "addresses" not in entry:
+        return None
+    raw = entry["addresses"]
+    if isinstance(raw, str):
+        raw = [raw]
+    if not isinstance(raw, list) or not raw:
+        errors.append(
+            f"{where}: is {_kind(raw) if raw else 'empty'}; write a list like [192.168.1.220/24], "
+            "or remove the key to use the interface's own"
+        )
+        return None
+    found = [_checked(where, text, parse_own_address, errors) for text in raw]
+    addresses = [address for address in found if address]
+    for address in {a for a in addresses if addresses.count(a) > 1}:
+        errors.append(f"{where}: {address} stands there twice; write it once")
+    return tuple(dict.fromkeys(addresses))
+
+
+def parse_own_address(text: Any) -> Address:
+    """Read an interface address with its length; raises ValueError when no host can have it."""
+    if not isinstance(text, str):
+        raise ValueError(f"{text!r} is not an address; write one like 192.168.1.220/24")
+    family, address, length = model.parse_interface(text)
+    network = netaddr.IPNetwork(f"{address}/{length}")
+    host = network.ip
+    if host.is_multicast() or host.is_loopback() or int(host) == 0:
+        raise ValueError(f"{text!r} is no address of a network interface; write the interface's")
+    if length < (31 if family == 4 else 127):
+        first = netaddr.IPAddress(network.first + 1, family)
+        if int(host) == network.first:
+            raise ValueError(
+                f"{text!r} is the network itself; write the interface's address, like "
+                f"{first}/{length}"
+            )
+        if family == 4 and int(host) == network.last:
+            raise ValueError(
+                f"{text!r} is the broadcast address; write the interface's address, like "
+                f"{first}/{length}"
+            )
+    return Address(family, address, length)
+
+
+def _gateways(where: str, entry: Mapping[str, Any], errors: list[str]) -> dict[int, str] | None:
+    if "gateway" not in entry:
+        return None
+    raw = entry["gateway"]
+    values = raw if isinstance(raw, list) else [raw]
+    if not values or raw is None:
+        errors.append(
+            f"{where}: is empty; write an address like 192.168.1.254, or remove the key to use "
+            "the interface's own"
+        )
+        return None
+    gateways: dict[int, str] = {}
+    for value in values:
+        found = _checked(where, value, parse_gateway, errors)
+        if found and found[0] in gateways:
+            errors.append(
+                f"{where}: {gateways[found[0]]} and {found[1]} are both IPv{found[0]}; "
+                "write one gateway for each family, and `nexthops` in `routes` for more"
+            )
+        elif found:
+            gateways[found[0]] = found[1]
+    return gateways
+
+
+def parse_gateway(value: Any) -> tuple[int, str]:
+    """Return (family, address) of a next hop; raises ValueError when no router can have it."""
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not an address; write one like 192.168.1.254")
+    if "/" in value:
+        raise ValueError(f"{value!r} has a prefix length; write {value.partition('/')[0]}")
+    family, address = model.parse_address(value)
+    parsed = netaddr.IPAddress(address)
+    what = None
+    if parsed.is_multicast():
+        what = "a multicast address"
+    elif parsed.is_loopback():
+        what = "the host's own loopback"
+    elif int(parsed) == 0 or address == "255.255.255.255":
+        what = "not a host's address"
+    if what:
+        raise ValueError(f"{value!r} is {what}; write the router's address on this network")
+    return family, address
+
+
+# --- routes and rules -------------------------------------------------------------------------
+
+
+def _specs(
+    where: str,
+    entry: Mapping[str, Any],
+    key: str,
+    read: Callable[[str, Mapping[str, Any], list[str]], Spec | None],
+    errors: list[str],
+) -> tuple[Spec, ...]:
+    raw = entry.get(key, [])
+    if not isinstance(raw, list):
+        errors.append(f"{where}.{key}: is {_kind(raw)}, not a list; write one `- ...` for each")
+        return ()
+    specs = []
+    for index, item in enumerate(raw):
+        place = f"{where}.{key}[{index}]"
+        if not isinstance(item, Mapping) or not item:
+            example = "{to: 10.0.0.0/8, via: 192.168.1.1}" if key == "routes" else "{fwmark: 1}"
+            errors.append(f"{place}: is {_kind(item)}; write a dictionary like {example}")
+            continue
+        spec = read(place, item, errors)
+        if spec:
+            specs.append(spec)
+    return tuple(specs)
+
+
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r} is not a boolean; write true or false")
+    return value
+
+
+_ROUTE_VALUES: dict[str, Callable[[Any], Any]] = {
+    "via": parse_gateway,
+    "src": lambda value: model.parse_address(_text(value)),
+    "metric": lambda value: model.parse_number(value, 0, model.U32),
+    "mtu": lambda value: model.parse_number(value, 68, _MAX_MTU),
+    "scope": model.parse_scope,
+    "type": lambda value: _one_of(value, model.ROUTE_TYPES),
+    "onlink": _boolean,
+}
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not an address; write one like 192.168.1.220")
+    return value
+
+
+def _one_of(value: Any, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise ValueError(f"{value!r} is not known; write one of {', '.join(known)}")
+    return str(value)
+
+
+def _prefix(value: Any) -> tuple[int | None, str | None]:
+    """Return (family, prefix); ``default`` and ``all`` have neither family nor prefix."""
+    if value in ("default", "all"):
+        return None, None
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a prefix; write one like 10.0.0.0/8 or default")
+    family, prefix = model.parse_prefix(value)
+    return family, None if prefix == "default" else prefix
+
+
+def _route_spec(where: str, item: Mapping[str, Any], errors: list[str]) -> Spec | None:
+    before = len(errors)
+    _unknown_keys(where, item, ROUTE_KEYS, errors)
+    if "to" not in item:
+        errors.append(f"{where}.to: is missing; write a prefix like 10.0.0.0/8, or default")
+    families: dict[str, int | None] = {}
+    fields: dict[str, Any] = {}
+    found = _checked(f"{where}.to", item.get("to", "default"), _prefix, errors)
+    if found:
+        families["to"], fields["to"] = found[0], found[1] or "default"
+    for key, check in _ROUTE_VALUES.items():
+        if key in item:
+            value = _checked(f"{where}.{key}", item[key], check, errors)
+            if key in ("via", "src") and value:
+                families[key], value = value
+            fields[key] = value
+    fields["nexthops"] = _nexthops(where, item, families, errors)
+    family = _one_family(where, families, errors)
+    _route_contradictions(where, item, errors)
+    return Spec(where, family, fields) if len(errors) == before else None
+
+
+def _nexthops(
+    where: str, item: Mapping[str, Any], families: dict[str, int | None], errors: list[str]
+) -> tuple[model.Nexthop, ...]:
+    raw = item.get("nexthops", [])
+    if not isinstance(raw, list) or ("nexthops" in item and not raw):
+        errors.append(f"{where}.nexthops: is not a list of next hops; write `- via: ADDRESS`")
+        return ()
+    hops = []
+    for index, leg in enumerate(raw):
+        place = f"{where}.nexthops[{index}]"
+        if not isinstance(leg, Mapping) or not {"via", "dev"} & set(leg):
+            errors.append(f"{place}: names neither via nor dev; write `via: ADDRESS`")
+            continue
+        _unknown_keys(place, leg, NEXTHOP_KEYS, errors)
+        via = _checked(f"{place}.via", leg["via"], parse_gateway, errors) if "via" in leg else None
+        dev = leg.get("dev")
+        if dev is not None:
+            _checked(f"{place}.dev", dev, model.parse_device, errors)
+        weight = _checked(f"{place}.weight", leg.get("weight", 1), _weight, errors)
+        if via:
+            families[f"nexthops[{index}].via"] = via[0]
+        hops.append(model.Nexthop(via[1] if via else None, dev, weight or 1))
+    return tuple(hops)
+
+
+def _weight(value: Any) -> int:
+    return model.parse_number(value, 1, 256)
+
+
+def _one_family(where: str, families: Mapping[str, int | None], errors: list[str]) -> int | None:
+    named = {key: family for key, family in families.items() if family}
+    if len(set(named.values())) > 1:
+        said = ", ".join(f"{key} is IPv{family}" for key, family in named.items())
+        errors.append(f"{where}: {said}; write addresses of one family")
+    return next(iter(named.values()), None)
+
+
+def _route_contradictions(where: str, item: Mapping[str, Any], errors: list[str]) -> None:
+    kind = item.get("type", "unicast")
+    useless = [key for key in ("via", "src", "nexthops", "onlink", "scope", "mtu") if key in item]
+    if kind in model.ROUTE_TYPES[1:] and useless:
+        errors.append(
+            f"{where}: a {kind} route leads nowhere; remove {', '.join(useless)}, or the type"
+        )
+    if "nexthops" in item and {"via", "onlink"} & set(item):
+        errors.append(f"{where}: has both nexthops and via or onlink; move them into nexthops")
+    elif item.get("onlink") is True and "via" not in item:
+        errors.append(f"{where}.onlink: there is no via that it could be about; add via")
+
+
+def _rule_priority(value: Any) -> int:
+    number = model.parse_number(value, 1, model.U32)
+    if number in model.KERNEL_PRIORITIES:
+        raise ValueError(f"{value!r} is the kernel's own rule; write another number, like 20000")
+    return number
+
+
+_RULE_VALUES: dict[str, Callable[[Any], Any]] = {
+    "iif": model.parse_device,
+    "oif": model.parse_device,
+    "fwmark": model.parse_fwmark,
+    "tos": model.parse_tos,
+    "ipproto": model.parse_ipproto,
+    "sport": model.parse_ports,
+    "dport": model.parse_ports,
+    "uidrange": model.parse_uidrange,
+    "suppress_prefixlength": lambda value: model.parse_number(value, 0, 128),
+    "priority": _rule_priority,
+    "action": model.parse_action,
+    "not": _boolean,
+}
+
+
+def _rule_spec(where: str, item: Mapping[str, Any], errors: list[str]) -> Spec | None:
+    before = len(errors)
+    _unknown_keys(where, item, RULE_KEYS, errors)
+    families: dict[str, int | None] = {}
+    fields: dict[str, Any] = {}
+    for key, name in (("from", "src"), ("to", "to")):
+        if key in item:
+            found = _checked(f"{where}.{key}", item[key], _prefix, errors)
+            families[key], fields[name] = found or (None, None)
+    for key, check in _RULE_VALUES.items():
+        if key in item:
+            fields[key] = _checked(f"{where}.{key}", item[key], check, errors)
+    fields["invert"] = fields.pop("not", False)
+    family = _one_family(where, families, errors)
+    if len(errors) == before:
+        _rule_contradictions(where, item, fields, family, errors)
+    return Spec(where, family, fields) if len(errors) == before else None
+
+
+def _rule_contradictions(
+    where: str,
+    item: Mapping[str, Any],
+    fields: Mapping[str, Any],
+    family: int | None,
+    errors: list[str],
+) -> None:
+    named = [key for key in _SELECTORS if key in item]
+    effect = "suppress_prefixlength" in item or item.get("action", "lookup") != "lookup"
+    if not named and not effect:
+        errors.append(
+            f"{where}: selects every packet of the host; add a selector such as fwmark or to, "
+            "or write `from: all` if that is meant"
+        )
+    selects = [key for key in named if fields.get("src" if key == "from" else key) is not None]
+    if fields["invert"] and not selects:
+        errors.append(f"{where}.not: there is no selector to negate; add one, or remove not")
+    length = fields.get("suppress_prefixlength")
+    if length is not None and item.get("action", "lookup") != "lookup":
+        errors.append(
+            f"{where}.suppress_prefixlength: goes with a lookup only; remove it or the action"
+        )
+    if length is not None and family == 4 and length > 32:
+        errors.append(f"{where}.suppress_prefixlength: IPv4 has 32 bits; write 0 to 32")
+
+
+def _goto_forward(where: str, rules: Iterable[Spec], priority: int, errors: list[str]) -> None:
+    for spec in rules:
+        word, _, target = spec.fields.get("action", "").partition(" ")
+        own = spec.fields.get("priority", priority)
+        if word == "goto" and int(target) <= own:
+            errors.append(
+                f"{spec.where}.action: jumps back from priority {own} to {target}; "
+                "the kernel only jumps forward, write a larger target"
+            )
+
+
+# --- the rest ---------------------------------------------------------------------------------
+
+
+def _backend(value: Any) -> str:
+    if value in _PLANNED_BACKENDS:
+        raise ValueError(
+            f"{value!r} is not supported yet; write network-scripts, or none for the kernel only"
+        )
+    return _one_of(value, BACKENDS)
+
+
+def _sysctl(raw: Any, errors: list[str]) -> dict[str, str]:
+    if not isinstance(raw, Mapping):
+        errors.append(f"sysctl: is {_kind(raw)}, not a dictionary; write `net.ipv4.ip_forward: 1`")
+        return {}
+    settings = {}
+    for name, value in raw.items():
+        where = f"sysctl.{_shown(name)}"
+        if not isinstance(name, str) or not re.fullmatch(r"[a-z][A-Za-z0-9_./@-]*", name):
+            errors.append(f"{where}: is not a kernel setting; write one like net.ipv4.ip_forward")
+        elif isinstance(value, bool) or not isinstance(value, int | str):
+            errors.append(f"{where}: {value!r} is not a number or text; write {int(value is True)}")
+        elif isinstance(value, str) and ("\n" in value or not value.strip()):
+            errors.append(f"{where}: {value!r} is not one line of text; write the value")
+        else:
+            settings[name] = str(value)
+    return settings

@@ -1,0 +1,473 @@
+"""What should be: a checked pillar and what the host has become one policy for each interface.
+
+Pure. Fills in what the pillar leaves to the host (addresses, gateways), and is where messages
+about a pillar that does not fit its host are born.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import multihoming_model as model
+import multihoming_rules as rules_
+from multihoming_config import Address, Config, Interface, Spec
+from multihoming_model import Link, Policy, Route, Rule
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the host says of an interface.
+
+    addresses, gateways
+        From the backend's files.
+    defaults
+        Family -> gateway of the live default route through it.
+    """
+
+    addresses: tuple[Address, ...] = ()
+    gateways: Mapping[int, str] = field(default_factory=dict)
+    defaults: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Desired:
+    """The outcome.
+
+    policies
+        Interface -> policy.
+    skipped
+        Interface -> why an optional one is left alone.
+    errors
+        Messages; with any, the policies are incomplete.
+    """
+
+    policies: Mapping[str, Policy]
+    skipped: Mapping[str, str]
+    errors: tuple[str, ...]
+
+
+def policies(wanted: Config, links: Mapping[str, Link], found: Mapping[str, Found]) -> Desired:
+    """Return the policy of every interface that the pillar declares.
+
+    links
+        The host's interfaces.
+    found
+        Interface -> what files and live routes say of it.
+    """
+    made: dict[str, Policy] = {}
+    skipped: dict[str, str] = {}
+    errors: list[str] = []
+    for name, interface in wanted.interfaces.items():
+        problem = _absent(interface, links)
+        if problem and interface.optional:
+            skipped[name] = problem
+        elif problem:
+            errors.append(_absent_message(interface, problem, links))
+        else:
+            mine: list[str] = []
+            policy = _policy(interface, links, found.get(name, Found()), mine)
+            errors += mine
+            if not mine:
+                made[name] = policy
+    errors += _contradictions(made, wanted)
+    return Desired(made, skipped, tuple(errors))
+
+
+def _absent(interface: Interface, links: Mapping[str, Link]) -> str | None:
+    if interface.name not in links:
+        return "is not on this host"
+    if not links[interface.name].up:
+        return "is down"
+    return None
+
+
+def _absent_message(interface: Interface, problem: str, links: Mapping[str, Link]) -> str:
+    where = f"interfaces.{interface.name}"
+    if interface.name in links:
+        return (
+            f"{where}: {interface.name} {problem}, and takes no routes; bring it up with "
+            f"`ip link set {interface.name} up` (or ifup), or write `optional: true`"
+        )
+    there = ", ".join(sorted(name for name in links if name != "lo")) or "none"
+    return (
+        f"{where}: {interface.name} {problem} (there: {there}); correct the name, or write "
+        "`optional: true` if it may be missing"
+    )
+
+
+# --- one interface ----------------------------------------------------------------------------
+
+
+def _policy(
+    interface: Interface, links: Mapping[str, Link], found: Found, errors: list[str]
+) -> Policy:
+    link = links[interface.name]
+    addresses = _addresses(interface, link, found)
+    gateways = _gateways(interface, addresses, found)
+    where = f"interfaces.{interface.name}"
+    if not addresses:
+        errors.append(
+            f"{where}: {interface.name} has no address of its own that stays (temporary and DHCP "
+            "addresses don't count); write `addresses: [ADDRESS/LENGTH]`"
+        )
+        return Policy(interface.name, interface.table)
+    _check_live(where, addresses, link, errors)
+    for family, gateway in gateways.items():
+        _check_gateway(f"{where}.gateway", family, gateway, (interface, addresses), errors)
+    if not gateways and not any(spec.fields.get("to") == "default" for spec in interface.routes):
+        errors.append(
+            f"{where}.gateway: is not given, and neither the interface's files nor the live "
+            "routes tell; write `gateway: ADDRESS`"
+        )
+    families = sorted({address.family for address in addresses})
+    routes = _own_routes(interface, addresses, gateways)
+    routes += _routes(interface, families, links, errors)
+    rules = [
+        Rule(address.family, interface.priority, interface.table.id, src=address.address)
+        for address in addresses
+    ]
+    rules += _rules(interface, families)
+    _check_vias(interface, addresses, routes, links, errors)
+    _check_twins(where, interface, routes, rules, errors)
+    return Policy(interface.name, interface.table, _ordered(routes), tuple(rules))
+
+
+def _addresses(interface: Interface, link: Link, found: Found) -> tuple[Address, ...]:
+    if interface.addresses is not None:
+        return interface.addresses
+    live = [
+        Address(address.family, address.address, address.length)
+        for address in link.addresses
+        if address.permanent
+    ]
+    chosen: list[Address] = []
+    for family in model.FAMILIES:
+        own = [address for address in found.addresses if address.family == family]
+        chosen += own or [address for address in live if address.family == family]
+    return tuple(chosen)
+
+
+def _gateways(
+    interface: Interface, addresses: Iterable[Address], found: Found
+) -> Mapping[int, str]:
+    if interface.gateways is not None:
+        return interface.gateways
+    families = {address.family for address in addresses}
+    known = {**found.defaults, **found.gateways}
+    return {
+        family: known[family] for family in model.FAMILIES if family in known and family in families
+    }
+
+
+def _check_live(where: str, addresses: Sequence[Address], link: Link, errors: list[str]) -> None:
+    """Check that the source addresses of the routes are there: the kernel refuses others."""
+    live = {address.address: address for address in link.addresses}
+    shown = ", ".join(f"{a.address}/{a.length}" for a in link.addresses) or "none"
+    for address in _sources(addresses).values():
+        if address.address not in live:
+            errors.append(
+                f"{where}.addresses: {address.address} is not on {link.name} (there: {shown}); "
+                "add it to the interface first, or write the address that it has"
+            )
+        elif not live[address.address].usable:
+            errors.append(
+                f"{where}.addresses: {address.address} on {link.name} is still being checked for "
+                "duplicates, or is one; try again in a few seconds, then look at `ip addr`"
+            )
+
+
+def _check_gateway(
+    where: str,
+    family: int,
+    gateway: str,
+    interface: tuple[Interface, Sequence[Address]],
+    errors: list[str],
+) -> None:
+    settings, addresses = interface
+    mine = [address for address in addresses if address.family == family]
+    inside = [address for address in mine if _inside(gateway, address)]
+    if not mine:
+        errors.append(
+            f"{where}: {gateway} is IPv{family}, but {settings.name} has no IPv{family} address; "
+            f"remove it, or add an IPv{family} address to `addresses`"
+        )
+    elif any(address.address == gateway for address in addresses):
+        errors.append(f"{where}: {gateway} is {settings.name}'s own address; write the router's")
+    elif not inside and not _link_local(gateway) and not settings.onlink:
+        subnets = ", ".join(dict.fromkeys(_subnet(address) for address in mine))
+        errors.append(
+            f"{where}: {gateway} is outside of {settings.name}'s subnets ({subnets}); write the "
+            "router's address there, or `onlink: true` if it is reached all the same"
+        )
+    for address in inside:
+        network = model.network(_subnet(address))
+        if (
+            family == 4
+            and address.length < 31
+            and gateway
+            in (
+                str(network.network),
+                str(network.broadcast),
+            )
+        ):
+            errors.append(
+                f"{where}: {gateway} is the network or broadcast address of {network}; write the "
+                "router's address"
+            )
+
+
+def _subnet(address: Address) -> str:
+    return model.network_of(address.address, address.length)
+
+
+def _inside(gateway: str, address: Address) -> bool:
+    family = 6 if ":" in gateway else 4
+    return family == address.family and gateway in model.network(_subnet(address))
+
+
+def _link_local(address: str) -> bool:
+    return address.lower().startswith(("fe8", "fe9", "fea", "feb"))
+
+
+def _sources(addresses: Iterable[Address]) -> dict[str, Address]:
+    """Return subnet -> its first address; a single address (/32, /128) has no subnet to reach."""
+    sources: dict[str, Address] = {}
+    for address in addresses:
+        if "/" in _subnet(address):
+            sources.setdefault(_subnet(address), address)
+    return sources
+
+
+def _own_routes(
+    interface: Interface, addresses: Iterable[Address], gateways: Mapping[int, str]
+) -> list[Route]:
+    """Return what every policy has: its subnets and the default route."""
+    routes = [
+        _route(interface, address.family, to=subnet, src=address.address)
+        for subnet, address in _sources(addresses).items()
+    ]
+    routes += [
+        _route(interface, family, to="default", via=gateway, onlink=interface.onlink)
+        for family, gateway in gateways.items()
+    ]
+    return routes
+
+
+def _route(interface: Interface, family: int, **fields: Any) -> Route:
+    kind = fields.get("type") or "unicast"
+    nexthops = tuple(
+        replace(hop, dev=hop.dev or interface.name) for hop in fields.pop("nexthops", ())
+    )
+    if kind == "unicast" and not nexthops:
+        fields["dev"] = interface.name
+    if fields.get("scope") is None or family == 6:
+        reached = bool(fields.get("via") or nexthops)
+        fields["scope"] = model.default_scope(kind, family, reached)
+    if fields.get("metric") is None:
+        fields["metric"] = model.default_metric(family)
+    return model.canonical(
+        Route(family=family, table=interface.table.id, nexthops=nexthops, **fields)
+    )
+
+
+def _routes(
+    interface: Interface, families: Iterable[int], links: Mapping[str, Link], errors: list[str]
+) -> list[Route]:
+    routes = []
+    everywhere = {address.address for link in links.values() for address in link.addresses}
+    for spec in interface.routes:
+        src = spec.fields.get("src")
+        if src and src not in everywhere:
+            errors.append(
+                f"{spec.where}.src: {src} is not an address of this host; add it to an interface "
+                "first, or write one that it has"
+            )
+        for hop in spec.fields["nexthops"]:
+            if hop.dev and hop.dev not in links:
+                errors.append(
+                    f"{spec.where}.nexthops: {hop.dev} is not on this host; correct the name"
+                )
+        routes += [_route(interface, family, **spec.fields) for family in _families(spec, families)]
+    return routes
+
+
+def _rules(interface: Interface, families: Iterable[int]) -> list[Rule]:
+    rules = []
+    for spec in interface.rules:
+        fields = {"priority": interface.priority, **spec.fields}
+        rules += [
+            Rule(family=family, table=interface.table.id, **fields)
+            for family in _families(spec, families)
+        ]
+    return rules
+
+
+def _families(spec: Spec, families: Iterable[int]) -> Iterable[int]:
+    return (spec.family,) if spec.family else families
+
+
+def _ordered(routes: Iterable[Route]) -> tuple[Route, ...]:
+    """Sort routes so that each next hop is reachable when its route is added."""
+    return tuple(sorted(routes, key=lambda route: bool(route.via or route.nexthops)))
+
+
+# --- contradictions ---------------------------------------------------------------------------
+
+
+def _check_vias(
+    interface: Interface,
+    addresses: Sequence[Address],
+    routes: Sequence[Route],
+    links: Mapping[str, Link],
+    errors: list[str],
+) -> None:
+    """Check that next hops of further routes lie on a link; the gateway is checked by itself."""
+    attached = [model.network(r.to) for r in routes if not r.via and not r.nexthops and r.dev]
+    for spec in interface.routes:
+        hops = [(spec.fields.get("via"), interface.name)]
+        hops += [(hop.via, hop.dev or interface.name) for hop in spec.fields["nexthops"]]
+        for via, dev in hops:
+            if not via or spec.fields.get("onlink") or _link_local(via):
+                continue
+            if via in {address.address for address in addresses}:
+                errors.append(f"{spec.where}: {via} is {dev}'s own address; write the router's")
+            elif dev == interface.name:
+                near = any(via in network for network in attached)
+                if not near and not any(_inside(via, address) for address in addresses):
+                    errors.append(_far(spec.where, via, dev))
+            elif dev in links and not _on_link(via, links[dev]):
+                errors.append(_far(spec.where, via, dev))
+
+
+def _on_link(via: str, link: Link) -> bool:
+    return any(_inside(via, Address(a.family, a.address, a.length)) for a in link.addresses)
+
+
+def _far(where: str, via: str, dev: str) -> str:
+    return (
+        f"{where}: next hop {via} is outside of {dev}'s subnets; write a router's address there, "
+        "or `onlink: true` if it is reached all the same"
+    )
+
+
+def _check_twins(
+    where: str,
+    interface: Interface,
+    routes: Sequence[Route],
+    rules: Sequence[Rule],
+    errors: list[str],
+) -> None:
+    seen: dict[tuple[Any, ...], Route] = {}
+    for route in routes:
+        if route.key in seen:
+            errors.append(
+                f"{where}.routes: IPv{route.family} {route.to} with metric {route.metric} stands "
+                "there twice (the interface's subnets and the gateway's default route count too); "
+                "remove one, or write another metric"
+            )
+        seen[route.key] = route
+    for rule in (
+        {rule for rule in rules if rules.count(rule) > 1} if len(set(rules)) < len(rules) else ()
+    ):
+        errors.append(
+            f"{where}.rules: `{' '.join(model.rule_words(rule))}` stands there twice (a from-rule "
+            "for each address is made anyway); remove one"
+        )
+    errors += _order_matters(where, rules)
+
+
+def _order_matters(where: str, rules: Sequence[Rule]) -> list[str]:
+    """Name rules of one priority that overlap and do different things: their order is undefined."""
+    errors = []
+    by_priority: dict[tuple[int, int | None], list[Rule]] = {}
+    for rule in dict.fromkeys(rules):
+        by_priority.setdefault((rule.family, rule.priority), []).append(rule)
+    for group in by_priority.values():
+        special = [rule for rule in group if _outcome(rule) != ("lookup", None) or rule.invert]
+        for one in special:
+            for other in group:
+                differ = _outcome(one) != _outcome(other) and rules_.overlap(one, other)
+                if one is not other and (differ or rules_.exclude_each_other(one, other)):
+                    errors.append(
+                        f"{where}.rules: `{' '.join(model.rule_words(one))}` and "
+                        f"`{' '.join(model.rule_words(other))}` have the same priority, and which "
+                        "comes first is undefined; give one of them a priority of its own"
+                    )
+    return list(dict.fromkeys(errors))
+
+
+def _outcome(rule: Rule) -> tuple[str, int | None]:
+    return rule.action, rule.suppress_prefixlength
+
+
+def _contradictions(made: Mapping[str, Policy], wanted: Config) -> list[str]:
+    """Name rules of different interfaces that claim the same packets."""
+    claims: dict[tuple[int, int | None], list[tuple[str, Rule]]] = {}
+    for name, policy in made.items():
+        for rule in policy.rules:
+            claims.setdefault((rule.family, rule.priority), []).append((name, rule))
+    errors = []
+    for group in claims.values():
+        errors += [_claimed_twice(*pair) for pair in _overlapping(group)]
+    return errors + _overridden(made, wanted)
+
+
+def _overlapping(
+    group: Sequence[tuple[str, Rule]],
+) -> list[tuple[tuple[str, Rule], tuple[str, Rule]]]:
+    if len({name for name, _ in group}) < 2:
+        return []
+    pairs = []
+    single: dict[str, tuple[str, Rule]] = {}
+    rest = []
+    for claim in group:
+        source = claim[1].src
+        if _plain(claim[1]) and source and "/" not in source:
+            if source in single and single[source][0] != claim[0]:
+                pairs.append((single[source], claim))
+            single[source] = claim
+        else:
+            rest.append(claim)
+    for index, claim in enumerate(rest):
+        for other in (*rest[index + 1 :], *single.values()):
+            if claim[0] != other[0] and rules_.overlap(claim[1], other[1]):
+                pairs.append((claim, other))
+    return pairs
+
+
+def _plain(rule: Rule) -> bool:
+    """Tell whether the source is all that a rule selects by."""
+    return rule == Rule(rule.family, rule.priority, rule.table, src=rule.src)
+
+
+def _claimed_twice(one: tuple[str, Rule], other: tuple[str, Rule]) -> str:
+    return (
+        f"interfaces.{one[0]} and interfaces.{other[0]}: "
+        f"`{' '.join(model.rule_words(one[1], '...'))}` and "
+        f"`{' '.join(model.rule_words(other[1], '...'))}` overlap, so which table answers is "
+        "undefined; keep the address or selector with one interface, or write different priorities"
+    )
+
+
+def _overridden(made: Mapping[str, Policy], wanted: Config) -> list[str]:
+    """Name from-rules that another interface's rule with a lower priority always goes before."""
+    broad = [
+        (name, rule)
+        for name, policy in made.items()
+        for rule in policy.rules
+        if _plain(rule) and (rule.src is None or "/" in rule.src)
+    ]
+    errors = []
+    for name, rule in broad:
+        for other, policy in made.items():
+            own = wanted.interfaces[other].priority
+            for mine in policy.rules if other != name and (rule.priority or 0) < own else ():
+                if mine.priority == own and _plain(mine) and rules_.overlap(rule, mine):
+                    errors.append(
+                        f"interfaces.{name}.rules: `{' '.join(model.rule_words(rule))}` takes the "
+                        f"replies of {mine.src} away from {other}; narrow it, or write a priority "
+                        f"above {own}"
+                    )
+    return errors

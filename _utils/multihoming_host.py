@@ -1,0 +1,414 @@
+"""One run on this host: look, plan, commit, verify.
+
+Brings the rooms together; each of them knows only its own side. Looking writes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import multihoming_backend_network_scripts as network_scripts
+import multihoming_backend_none as none
+import multihoming_config as config
+import multihoming_desired as desired
+import multihoming_files as files
+import multihoming_kernel as kernel
+import multihoming_model as model
+import multihoming_plan as plan
+import multihoming_rt_tables as rt_tables
+from multihoming_files import Edit
+
+BACKENDS = (network_scripts, none)
+
+
+class HostError(Exception):
+    """What keeps a run from its end; ``errors`` holds one message each."""
+
+    def __init__(self, errors: Sequence[str]) -> None:
+        """Take the messages."""
+        super().__init__("\n".join(errors))
+        self.errors = list(errors)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a run has to do, and its report.
+
+    before, after
+        Edits of files ahead of the kernel's steps and behind them. A table is registered before
+        anything leads to it, and forgotten last; what is loaded at boot changes once the kernel
+        has taken it.
+    """
+
+    before: tuple[Edit, ...]
+    steps: tuple[model.Step, ...]
+    after: tuple[Edit, ...]
+    report: Mapping[str, Any]
+    policies: Mapping[str, model.Policy]
+    tables: Mapping[str, int]
+
+    @property
+    def pending(self) -> bool:
+        """Tell whether there is anything to do."""
+        return bool(self.before or self.steps or self.after)
+
+
+def look(data: Any, scope: Iterable[str] | None = None) -> Work:
+    """Return what has to be done for ``data``, the pillar's ``multihoming``.
+
+    scope
+        Names of the only tables to touch; None for all that are owned.
+
+    Raises HostError with all that is wrong, before anything is touched.
+    """
+    try:
+        return _look(data, None if scope is None else frozenset(scope))
+    except (kernel.KernelError, files.FileError, rt_tables.TableError) as err:
+        raise HostError([str(err)]) from err
+
+
+def apply(data: Any, scope: Iterable[str] | None = None) -> Work:
+    """Do what ``look`` returns, all or nothing, and verify it by looking again.
+
+    Raises HostError; what was done until then is undone.
+    """
+    need_root()
+    try:
+        with files.lock():
+            work = look(data, scope)
+            if work.pending:
+                _commit(work, data, scope)
+    except files.FileError as err:
+        raise HostError([str(err)]) from err
+    return work
+
+
+def need_root() -> None:
+    """Raise HostError unless this process may change the network."""
+    if os.geteuid() != 0:
+        raise HostError(
+            [
+                "changing routes, rules and their files needs root; run salt-call with sudo, or "
+                "the minion as root"
+            ]
+        )
+
+
+# --- looking ----------------------------------------------------------------------------------
+
+
+def _look(data: Any, scope: frozenset[str] | None) -> Work:
+    wanted, errors = config.parse(data)
+    if not isinstance(data, Mapping) or not data:
+        raise HostError(errors)
+    tables = read_tables()
+    errors += rt_tables.conflicts(tables, wanted.tables)
+    backend = _backend(wanted.backend, errors)
+    found = _found(backend, wanted, errors)
+    owned = {name: id_ for name, id_ in tables.owned.items() if scope is None or name in scope}
+    ids = {*owned.values(), *wanted.tables.values()}
+    state = kernel.read(sorted(ids), _undecided(wanted, found))
+    outcome = desired.policies(wanted, state.links, _with_live(found, wanted, state))
+    errors += outcome.errors
+    if errors:
+        raise HostError(errors)
+    ids -= {wanted.interfaces[name].table.id for name in outcome.skipped}
+    names = _Names(tables, wanted.tables, () if scope is not None else owned)
+    return _work((backend, names), state, outcome, frozenset(ids))
+
+
+def read_tables() -> rt_tables.Tables:
+    """Return rt_tables and its drop-ins as they stand; raises TableError or FileError."""
+    names = files.names(rt_tables.DROP_INS)
+    paths, drop_in = rt_tables.sources(
+        os.path.exists(rt_tables.ETC), os.path.isdir(rt_tables.DROP_INS), names
+    )
+    texts = {path: text for path in paths if (text := files.read(path)) is not None}
+    return rt_tables.parse(texts, drop_in)
+
+
+def choose_backend(name: str = "auto") -> ModuleType:
+    """Return the backend of that name, or the one in charge; raises HostError when none is."""
+    errors: list[str] = []
+    backend = _backend(name, errors)
+    if errors:
+        raise HostError(errors)
+    return backend
+
+
+def _backend(name: str, errors: list[str]) -> ModuleType:
+    for backend in BACKENDS:
+        if name == backend.NAME or (name == "auto" and backend.in_charge()):
+            return backend
+    errors.append(
+        "backend: no network manager that is supported was found on this host; write "
+        "`backend: network-scripts`, or `backend: none` for the kernel only (gone at reboot)"
+    )
+    return none
+
+
+def _found(
+    backend: ModuleType, wanted: config.Config, errors: list[str]
+) -> dict[str, desired.Found]:
+    """Return what the backend's files say, of interfaces that the pillar leaves it to."""
+    found = {}
+    for name, interface in wanted.interfaces.items():
+        if interface.addresses is None or interface.gateways is None:
+            try:
+                found[name] = desired.Found(*backend.interface(name))
+            except ValueError as err:
+                errors.append(f"interfaces.{name}: {err}")
+    return found
+
+
+def _undecided(wanted: config.Config, found: Mapping[str, desired.Found]) -> list[str]:
+    """Return the interfaces whose gateway only the live routes can tell."""
+    return [
+        name
+        for name, interface in wanted.interfaces.items()
+        if interface.gateways is None and len(found.get(name, desired.Found()).gateways) < 2
+    ]
+
+
+def _with_live(
+    found: Mapping[str, desired.Found], wanted: config.Config, state: kernel.State
+) -> dict[str, desired.Found]:
+    """Add the live gateways: main's default routes, else the one our table already has."""
+    filled = {}
+    for name, interface in wanted.interfaces.items():
+        known = found.get(name, desired.Found())
+        own = {
+            route.family: route.via
+            for route in state.routes.get(interface.table.id, ())
+            if route.to == "default" and route.via and route.dev == name
+        }
+        live = {family: gateway for (dev, family), gateway in state.defaults.items() if dev == name}
+        filled[name] = desired.Found(known.addresses, known.gateways, {**own, **live})
+    return filled
+
+
+@dataclass(frozen=True)
+class _Names:
+    """rt_tables now, as it will be, and what changes in between."""
+
+    now: rt_tables.Tables
+    wanted: Mapping[str, int]
+    owned: Iterable[str]
+
+    @property
+    def registered(self) -> dict[str, str]:
+        return rt_tables.register(self.now, self.wanted)
+
+    @property
+    def gone(self) -> list[str]:
+        return [name for name in self.owned if name not in self.wanted]
+
+
+def _work(
+    owner: tuple[ModuleType, _Names],
+    state: kernel.State,
+    outcome: desired.Desired,
+    ids: frozenset[int],
+) -> Work:
+    backend, names = owner
+    registered = names.registered
+    then = rt_tables.combine(names.now, registered) if registered else names.now
+    released = rt_tables.release(then, names.gone) if names.gone else {}
+    final = rt_tables.combine(then, released) if released else then
+    known = {**names.now.ids, **final.ids}
+
+    routes = [route for id_ in sorted(ids) for route in state.routes[id_]]
+    rules = [rule for family in model.FAMILIES for rule in state.rules[family] if rule.table in ids]
+    should_routes = [route for policy in outcome.policies.values() for route in policy.routes]
+    should_rules = [rule for policy in outcome.policies.values() for rule in policy.rules]
+    steps = plan.steps((routes, rules), (should_routes, should_rules))
+
+    texts = backend.read()
+    rendered = backend.render(texts, outcome.policies, ids, known)
+    before = _edits(names.now.texts, registered)
+    after = [Edit(path, texts.get(path), text) for path, text in rendered.items()]
+    after += _edits(then.texts, released)
+
+    devices = _devices(backend, texts, (ids, known), routes)
+    devices.update({policy.table.id: dev for dev, policy in outcome.policies.items()})
+    shown = {id_: name for name, id_ in known.items()}
+    differences = plan.differences([*routes, *rules], [*should_routes, *should_rules])
+    report = {
+        "commands": [f"ip -{step.family} {step.do}" for step in steps],
+        "files": {edit.path: files.diff(edit) for edit in _merged([*before, *after])},
+        "interfaces": _interfaces(differences, devices, shown),
+        "tables": _tables(names.now.owned, final.owned),
+        "notes": [f"{name} {why}: skipped" for name, why in outcome.skipped.items()],
+    }
+    return Work(tuple(before), tuple(steps), tuple(after), report, outcome.policies, names.wanted)
+
+
+def _edits(before: Mapping[str, str], after: Mapping[str, str]) -> list[Edit]:
+    return [
+        Edit(path, before.get(path), None if rt_tables.is_empty(path, text) else text)
+        for path, text in after.items()
+    ]
+
+
+def _merged(edits: Iterable[Edit]) -> list[Edit]:
+    """Join edits of one file, and leave out those that cancel each other."""
+    merged: dict[str, Edit] = {}
+    for edit in edits:
+        before = merged[edit.path].before if edit.path in merged else edit.before
+        merged[edit.path] = Edit(edit.path, before, edit.after)
+    return [edit for edit in merged.values() if edit.before != edit.after]
+
+
+def _devices(
+    backend: ModuleType,
+    texts: Mapping[str, str],
+    owner: tuple[frozenset[int], Mapping[str, int]],
+    routes: Iterable[model.Route],
+) -> dict[int, str]:
+    """Return table id -> the interface it serves, from files and live routes."""
+    devices: dict[int, str] = {}
+    for path, named in backend.owned(texts, *owner).items():
+        devices.update(dict.fromkeys(named, backend.device(path)))
+    for route in routes:
+        for dev in route.devices[:1]:
+            devices.setdefault(route.table, dev)
+    return devices
+
+
+def _interfaces(
+    differences: plan.Differences, devices: Mapping[int, str], names: Mapping[int, str]
+) -> dict[str, Any]:
+    """Return interface -> {"routes"|"rules": {"added"|"removed": [iproute2's words]}}."""
+    report: dict[str, Any] = {}
+    for verb, items in (("added", differences.added), ("removed", differences.removed)):
+        for item in items:
+            table = item.table or 0
+            name = names.get(table)
+            if isinstance(item, model.Rule):
+                kind, words = "rules", model.rule_words(item, name)
+            else:
+                kind, words = "routes", model.route_words(item, name)
+            entry = report.setdefault(devices.get(table) or name or str(table), {})
+            entry.setdefault(kind, {}).setdefault(verb, []).append(" ".join(words))
+    return report
+
+
+def _tables(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        name: {"old": before.get(name), "new": after.get(name)}
+        for name in {**before, **after}
+        if before.get(name) != after.get(name)
+    }
+
+
+# --- doing ------------------------------------------------------------------------------------
+
+
+def _commit(work: Work, data: Any, scope: Iterable[str] | None) -> None:
+    done: list[Edit] = []
+    stepped = False
+    try:
+        files.commit(work.before)
+        done += work.before
+        kernel.commit(work.steps)
+        stepped = True
+        files.commit(work.after)
+        done += work.after
+        _verify(data, scope)
+    except BaseException as err:
+        left = [kernel.undo(work.steps) if stepped else "", files.restore(done)]
+        if not isinstance(err, kernel.KernelError | files.FileError | HostError):
+            raise
+        trouble = "; ".join(filter(None, left))
+        raise HostError(
+            [
+                *getattr(err, "errors", [str(err)]),
+                *([f"undoing failed: {trouble}"] if trouble else []),
+            ]
+        ) from err
+
+
+def _verify(data: Any, scope: Iterable[str] | None) -> None:
+    """Look again; raise HostError when kernel or files are not what they should be."""
+    left = look(data, scope)
+    if left.pending:
+        differing = [*left.report["commands"], *left.report["files"]]
+        raise HostError(
+            [
+                "the changes did not hold, so they were undone; still differing: "
+                + "; ".join(differing[:10])
+            ]
+        )
+
+
+# --- single tables and interfaces -------------------------------------------------------------
+
+
+def table_edits(name: Any, id_: Any = None) -> list[Edit]:
+    """Return the edits of rt_tables that give ``name`` an id, or take it away when id is None.
+
+    Raises HostError.
+    """
+    problems = [problem for problem in (rt_tables.check_name(name),) if problem]
+    if id_ is not None:
+        problems += [problem for problem in (rt_tables.check_id(id_),) if problem]
+    if problems:
+        raise HostError(problems)
+    try:
+        tables = read_tables()
+        if id_ is None:
+            _check_unused(name, tables)
+            return _edits(tables.texts, rt_tables.release(tables, [name]))
+        conflicts = rt_tables.conflicts(tables, {name: id_})
+        if conflicts:
+            raise HostError(conflicts)
+        return _edits(tables.texts, rt_tables.register(tables, {name: id_}))
+    except (kernel.KernelError, files.FileError, rt_tables.TableError) as err:
+        raise HostError([str(err)]) from err
+
+
+def _check_unused(name: str, tables: rt_tables.Tables) -> None:
+    if name not in tables.ids:
+        return
+    id_ = tables.ids[name]
+    state = kernel.read([id_])
+    rules = [rule for family in model.FAMILIES for rule in state.rules[family] if rule.table == id_]
+    if rules or state.routes[id_]:
+        raise HostError(
+            [
+                f"table {name} is in use: {len(rules)} rules lead to it and it has "
+                f"{len(state.routes[id_])} routes; remove them first with "
+                "multihoming.interface_absent, or the table's entry in the pillar"
+            ]
+        )
+
+
+def edit_table(name: Any, id_: Any = None) -> list[Edit]:
+    """Make the edits of ``table_edits`` and return them."""
+    need_root()
+    try:
+        with files.lock():
+            edits = table_edits(name, id_)
+            files.commit(edits)
+            return edits
+    except files.FileError as err:
+        raise HostError([str(err)]) from err
+
+
+def tables_of(dev: str, backend_name: str = "auto") -> list[str]:
+    """Return the owned tables that serve an interface, by its files and the live routes."""
+    try:
+        tables = read_tables()
+        owned = tables.owned
+        state = kernel.read(owned.values())
+        backend = choose_backend(backend_name)
+        routes = [route for id_ in owned.values() for route in state.routes[id_]]
+        owner = (frozenset(owned.values()), tables.ids)
+        devices = _devices(backend, backend.read(), owner, routes)
+    except (kernel.KernelError, files.FileError, rt_tables.TableError) as err:
+        raise HostError([str(err)]) from err
+    return [name for name, id_ in owned.items() if devices.get(id_) == dev]

@@ -1,0 +1,230 @@
+"""The kernel's side: what it holds, read; and changes, committed all or not at all.
+
+The only room that starts ``ip``. A read costs two processes however many interfaces there are, a
+commit one for each address family that changes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import multihoming_model as model
+import multihoming_netlink as netlink
+from multihoming_model import Link, LinkAddress, Step
+
+NEEDED = "iproute2 5.2"  # the first whose `ip` has both -json for rules and -Numeric
+_MAIN = 254
+_TIMEOUT = 120
+
+
+class KernelError(Exception):
+    """The kernel or ``ip`` refused; the message says what and what to do."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What the kernel holds of what this package looks at.
+
+    rules
+        Family -> every rule of the host, in the order the kernel runs them.
+    routes
+        Table id -> its routes, both families; only the tables that were asked for.
+    defaults
+        (interface, family) -> gateway of main's default route through it, where asked for.
+    """
+
+    links: Mapping[str, Link]
+    rules: Mapping[int, tuple[model.Rule, ...]]
+    routes: Mapping[int, tuple[model.Route, ...]]
+    defaults: Mapping[tuple[str, int], str]
+
+
+def read(tables: Iterable[int] = (), default_devices: Iterable[str] = ()) -> State:
+    """Read interfaces, all rules and the routes of ``tables`` (ids).
+
+    default_devices
+        Interfaces whose gateway in the main table is wanted.
+
+    Raises KernelError when ``ip`` is missing, too old or fails.
+    """
+    addresses, rules4 = _show(["-details"], ["addr show", "rule show"])
+    (rules6,) = _show(["-6", "-details"], ["rule show"])
+    links = {entry["ifname"]: _link(entry) for entry in addresses if "ifname" in entry}
+    rules = {
+        family: tuple(model.rule_from_json(entry, family) for entry in entries)
+        for family, entries in ((4, rules4), (6, rules6))
+    }
+    names = {link.index: link.name for link in links.values()}
+    try:
+        with netlink.RouteSocket() as kernel:
+            found = {table: _routes(kernel, table, names) for table in tables}
+            devices = [dev for dev in default_devices if dev in links]
+            defaults = _defaults(kernel, devices, names)
+    except OSError as err:
+        raise KernelError(f"reading the routes failed: {err.strerror}") from err
+    return State(links, rules, found, defaults)
+
+
+def routes(table: int | None = None) -> list[model.Route]:
+    """Return the routes of one table (an id) or of all, both families; raises KernelError."""
+    (addresses,) = _show([], ["addr show"])
+    names = {entry["ifindex"]: entry["ifname"] for entry in addresses if "ifname" in entry}
+    try:
+        with netlink.RouteSocket() as kernel:
+            return list(_routes(kernel, table, names))
+    except OSError as err:
+        raise KernelError(f"reading the routes failed: {err.strerror}") from err
+
+
+def _routes(
+    kernel: netlink.RouteSocket, table: int | None, names: Mapping[int, str]
+) -> tuple[model.Route, ...]:
+    return tuple(
+        model.route_from_json(entry, family)
+        for family in model.FAMILIES
+        for entry in kernel.routes(family, table, names)
+    )
+
+
+def _defaults(
+    kernel: netlink.RouteSocket, devices: Iterable[str], names: Mapping[int, str]
+) -> dict[tuple[str, int], str]:
+    found: dict[tuple[str, int], str] = {}
+    for dev in devices:
+        for family in model.FAMILIES:
+            entries = kernel.routes(family, _MAIN, names, dev)
+            gateways = sorted(
+                (entry.get("metric", 0), entry["gateway"])
+                for entry in entries
+                if entry["dst"] == "default" and "gateway" in entry
+            )
+            if gateways:
+                found[dev, family] = gateways[0][1]
+    return found
+
+
+def _link(entry: Mapping[str, Any]) -> Link:
+    addresses = tuple(
+        LinkAddress(
+            family=4 if info["family"] == "inet" else 6,
+            address=info["local"],
+            length=info["prefixlen"],
+            permanent=not info.get("dynamic") and not info.get("temporary"),
+            usable=not info.get("tentative") and not info.get("dadfailed"),
+        )
+        for info in entry.get("addr_info", ())
+        if info.get("local") and info.get("scope") in ("global", "0")
+    )
+    return Link(entry["ifname"], entry["ifindex"], "UP" in entry.get("flags", ()), addresses)
+
+
+# --- writing ----------------------------------------------------------------------------------
+
+
+def commit(steps: Sequence[Step]) -> None:
+    """Run the steps in order; when one fails, undo those before it and raise KernelError."""
+    done: list[Step] = []
+    for family in model.FAMILIES:
+        batch = [step for step in steps if step.family == family]
+        try:
+            executed, error = _batch(family, [step.do for step in batch])
+        except BaseException:
+            # Nobody can tell how far `ip` came: taking back a step that was not made does no harm.
+            undo(done + batch)
+            raise
+        done += batch[:executed]
+        if error:
+            left = undo(done)
+            raise KernelError(
+                f"`ip -{family} {batch[executed].do}` failed: {error}; "
+                + (f"undoing failed too: {left}" if left else "what was done before is undone")
+            )
+
+
+def undo(steps: Sequence[Step]) -> str:
+    """Take the steps back, last first; return what went wrong, empty when nothing did."""
+    trouble = []
+    for family in reversed(model.FAMILIES):
+        lines = [step.undo for step in steps if step.family == family][::-1]
+        trouble.append(_batch(family, lines, force=True)[1])
+    return "; ".join(filter(None, trouble))
+
+
+def _batch(family: int, lines: list[str], force: bool = False) -> tuple[int, str]:
+    """Run lines with one ``ip -batch``; return (how many succeeded, the error of the next)."""
+    if not lines:
+        return 0, ""
+    options = [f"-{family}", *(["-force"] if force else [])]
+    result = _run([*options, "-batch", "-"], "".join(f"{line}\n" for line in lines))
+    if result.returncode == 0:
+        return len(lines), ""
+    failed = re.search(r"Command failed -:(\d+)", result.stderr)
+    reason = " ".join(
+        line for line in result.stderr.splitlines() if not line.startswith("Command failed")
+    )
+    return int(failed[1]) - 1 if failed else 0, reason or f"exit status {result.returncode}"
+
+
+def _show(options: list[str], commands: list[str]) -> list[list[dict[str, Any]]]:
+    result = _run([*options, "-json", "-N", "-batch", "-"], "\n".join(commands) + "\n")
+    try:
+        if result.returncode:
+            raise ValueError
+        return [list(filter(None, document)) for document in _documents(result.stdout)]
+    except ValueError:
+        raise KernelError(_too_old(result.stderr.strip())) from None
+
+
+def _documents(text: str) -> list[Any]:
+    """Split what several commands of one batch print, one JSON array each."""
+    decoder = json.JSONDecoder()
+    documents = []
+    text = text.strip()
+    while text:
+        document, end = decoder.raw_decode(text)
+        documents.append(document)
+        text = text[end:].lstrip()
+    return documents
+
+
+def _too_old(error: str) -> str:
+    version = _run(["-V"], "").stdout.strip() or "one that does not tell its version"
+    if "unknown" in error or "option" in error.lower() or not error:
+        return (
+            f"{_ip()} is {version}, and too old: {NEEDED} or newer is needed, whose `ip` prints "
+            "JSON (options -json and -N); install a newer iproute2 package"
+        )
+    return f"reading with {_ip()} ({version}) failed: {error}"
+
+
+def _ip() -> str:
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+    found = shutil.which("ip", path=path)
+    if not found:
+        raise KernelError(
+            "the command `ip` is not installed; install the package iproute2 (Debian, SUSE) or "
+            f"iproute (Red Hat), {NEEDED} or newer"
+        )
+    return found
+
+
+def _run(arguments: list[str], text: str) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            [_ip(), *arguments],
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT,
+            check=False,
+            env={**os.environ, "LC_ALL": "C"},
+        )
+    except (OSError, subprocess.TimeoutExpired) as err:
+        raise KernelError(f"running `ip` failed: {err}") from err

@@ -1,0 +1,221 @@
+"""Desired against current: the ordered steps that turn one into the other, each with its inverse.
+
+Pure. Routes come before the rules that lead to them and go after; a replacement is in place before
+the old goes, so that no packet finds a gap.
+
+The kernel compares rules loosely (see multihoming_rules). Where one stands in the way of another,
+a copy of it that differs only in ``protocol`` stands in until both are in place.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import multihoming_model as model
+import multihoming_rules as rules
+from multihoming_model import Route, Rule, Step
+
+_Item = TypeVar("_Item", Route, Rule)
+
+_STAND_IN_PROTOCOLS = (4, 3, 251, 252)  # static, boot, and two that nobody has registered
+
+
+@dataclass(frozen=True)
+class Differences:
+    """What the kernel gains and loses, for reports."""
+
+    added: tuple[Route | Rule, ...]
+    removed: tuple[Route | Rule, ...]
+
+
+def steps(
+    current: tuple[Sequence[Route], Sequence[Rule]],
+    desired: tuple[Sequence[Route], Sequence[Rule]],
+) -> list[Step]:
+    """Return the steps from current to desired.
+
+    current, desired
+        (routes, rules) of the owned tables; the current rules in the kernel's order.
+    """
+    found: list[Step] = []
+    for family in model.FAMILIES:
+        coming, going = _route_steps(_of(family, current[0]), _of(family, desired[0]))
+        opening, closing = _rule_steps(_of(family, current[1]), _of(family, desired[1]))
+        found += [*coming, *opening, *closing, *going]
+    return found
+
+
+def differences(current: Iterable[Route | Rule], desired: Iterable[Route | Rule]) -> Differences:
+    """Return what is in one and not in the other, in their order."""
+    current, desired = list(current), list(desired)
+    have, want = set(current), set(desired)
+    return Differences(
+        tuple(item for item in desired if item not in have),
+        tuple(item for item in current if item not in want),
+    )
+
+
+def _of(family: int, items: Iterable[_Item]) -> list[_Item]:
+    return [item for item in items if item.family == family]
+
+
+# --- routes -----------------------------------------------------------------------------------
+
+
+def _route_steps(
+    current: Sequence[Route], desired: Sequence[Route]
+) -> tuple[list[Step], list[Step]]:
+    """Return (additions and replacements, removals)."""
+    have = _by_key(current)
+    want = _by_key(desired)
+    coming: list[Step] = []
+    going: list[Step] = []
+    for route in sorted(desired, key=_reachable_first):
+        standing = have.get(route.key, [])
+        if route in standing:
+            continue
+        if standing:
+            old = standing.pop(0)
+            coming.append(_route_step("replace", route, ("replace", old)))
+        else:
+            coming.append(_route_step("add", route, ("del", route)))
+    for key, standing in have.items():
+        kept = want.get(key, [])
+        going += [
+            _route_step("del", route, ("append" if kept else "add", route))
+            for route in standing
+            if route not in kept
+        ]
+    # Taken back in reverse: what others need to be reachable goes last.
+    return coming, sorted(going, key=lambda step: "via" not in step.do)
+
+
+def _by_key(routes: Iterable[Route]) -> dict[tuple[object, ...], list[Route]]:
+    found: dict[tuple[object, ...], list[Route]] = {}
+    for route in routes:
+        found.setdefault(route.key, []).append(route)
+    return found
+
+
+def _reachable_first(route: Route) -> bool:
+    """Sort routes without a gateway first: the others' gateways may lie in them."""
+    return bool(route.via or route.nexthops)
+
+
+def _route_step(verb: str, route: Route, undo: tuple[str, Route]) -> Step:
+    return Step(route.family, _route_line(verb, route), _route_line(*undo))
+
+
+def _route_line(verb: str, route: Route) -> str:
+    words = model.route_delete_words(route) if verb == "del" else model.route_words(route)
+    return " ".join(["route", verb, *words])
+
+
+# --- rules ------------------------------------------------------------------------------------
+
+
+def _rule_steps(current: Sequence[Rule], desired: Sequence[Rule]) -> tuple[list[Step], list[Step]]:
+    """Return (steps that add, steps that remove)."""
+    opening: list[Step] = []
+    closing: list[Step] = []
+    groups = {(rule.table, rule.priority) for rule in (*current, *desired)}
+    have, want = _by_group(current), _by_group(desired)
+    for group in sorted(groups, key=lambda group: (group[1] or 0, group[0] or 0)):
+        first, rest = _group_steps(have.get(group, []), want.get(group, []))
+        opening += first
+        closing += rest
+    return opening, closing
+
+
+def _by_group(items: Iterable[Rule]) -> dict[tuple[Any, ...], list[Rule]]:
+    found: dict[tuple[Any, ...], list[Rule]] = {}
+    for rule in items:
+        found.setdefault((rule.table, rule.priority), []).append(rule)
+    return found
+
+
+def _group_steps(current: list[Rule], desired: list[Rule]) -> tuple[list[Step], list[Step]]:
+    """Return the steps for rules of one priority and table, simulating the kernel's list."""
+    if current == desired:
+        return [], []
+    group = _Group(list(current), rules.loading_order(desired))
+    group.add_missing()
+    opening, group.steps = group.steps, []
+    while group.surplus():
+        for rule in sorted(group.surplus(), key=rules.specificity, reverse=True):
+            group.remove(rule)
+        group.add_missing()
+    return opening, group.steps
+
+
+class _Group:
+    """The kernel's rules of one priority and table, as they change step by step."""
+
+    def __init__(self, live: list[Rule], desired: list[Rule]) -> None:
+        self.live: list[Rule] = []
+        self.desired = desired
+        self.steps: list[Step] = []
+        self._wanted = set(desired)
+        self._count: Counter[Rule] = Counter()
+        self._alike: dict[tuple[Any, ...], list[Rule]] = {}
+        used = {rule.protocol for rule in (*live, *desired)}
+        self._stand_in = next(p for p in _STAND_IN_PROTOCOLS if p not in used)
+        for rule in live:
+            self._enter(rule)
+
+    def surplus(self) -> list[Rule]:
+        """Return the live rules that are not desired, a desired one's second copies included."""
+        rest = Counter(self._wanted)
+        surplus = []
+        for rule in self.live:
+            rest[rule] -= 1
+            if rest[rule] < 0:
+                surplus.append(rule)
+        return surplus
+
+    def add_missing(self) -> None:
+        """Add what is desired and not live, with stand-ins for what is in the way."""
+        for rule in self.desired:
+            if self._count[rule]:
+                continue
+            for blocker in list(self._alike.get(rules.asked(rule), ())):
+                if self._count[blocker]:
+                    self._add(replace(blocker, protocol=self._stand_in))
+                    self.remove(blocker)
+            self._add(rule)
+
+    def remove(self, rule: Rule) -> None:
+        """Remove a rule; others that ``ip rule del`` takes instead get a stand-in first."""
+        line = _rule_line("del", rule)
+        while self._count[rule]:
+            hit = next(other for other in self.live if rules.deletes(rule, other))
+            if hit != rule and hit in self._wanted:
+                self._add(replace(hit, protocol=self._stand_in))
+            self._leave(hit)
+            self.steps.append(Step(rule.family, line, _rule_line("add", hit)))
+            if hit == rule:
+                return
+
+    def _add(self, rule: Rule) -> None:
+        if not self._count[rule]:
+            self._enter(rule)
+            self.steps.append(Step(rule.family, _rule_line("add", rule), _rule_line("del", rule)))
+
+    def _enter(self, rule: Rule) -> None:
+        self.live.append(rule)
+        self._count[rule] += 1
+        for key in rules.answers(rule):
+            self._alike.setdefault(key, []).append(rule)
+
+    def _leave(self, rule: Rule) -> None:
+        self.live.remove(rule)
+        self._count[rule] -= 1
+        for key in rules.answers(rule):
+            self._alike[key].remove(rule)
+
+
+def _rule_line(verb: str, rule: Rule) -> str:
+    return " ".join(["rule", verb, *model.rule_words(rule)])

@@ -1,0 +1,161 @@
+"""How the kernel compares rules, and which rules meet the same packets.
+
+Pure. The kernel compares loosely (net/core/fib_rules.c, net/ipv4/fib_rules.c and
+net/ipv6/fib6_rules.c): ``ip rule add`` is refused when a more specific rule of the same priority
+and table exists, ``ip rule del`` takes the first rule that has what it names, and neither looks at
+``not``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import multihoming_model as model
+from multihoming_model import Rule
+
+
+def loading_order(rules: Iterable[Rule]) -> list[Rule]:
+    """Return rules in an order in which ``ip rule add`` takes them all: the general ones first."""
+    return sorted(rules, key=lambda rule: (rule.priority or 0, specificity(rule)))
+
+
+def exclude_each_other(one: Rule, other: Rule) -> bool:
+    """Tell whether the kernel refuses to hold both rules, in whichever order they are added."""
+    return asked(one) in answers(other) and asked(other) in answers(one)
+
+
+def asked(rule: Rule) -> tuple[object, ...]:
+    """Return the key under which rule_exists() looks for a copy of ``rule``."""
+    return (*_exact(rule), rule.src, rule.to, rule.tos)
+
+
+def answers(rule: Rule) -> set[tuple[object, ...]]:
+    """Return the keys that a live rule answers to: a selector not asked for matches any value.
+
+    That is how fib4_rule_compare() and fib6_rule_compare() treat source, destination and TOS.
+    """
+    base = _exact(rule)
+    return {
+        (*base, src, to, tos)
+        for src in (rule.src, None)
+        for to in (rule.to, None)
+        for tos in (rule.tos, 0)
+    }
+
+
+def _exact(rule: Rule) -> tuple[object, ...]:
+    """Return what rule_exists() compares exactly; ``not`` and a goto's target are not among it."""
+    return (
+        rule.family,
+        rule.table,
+        rule.priority,
+        _verb(rule),
+        rule.iif,
+        rule.oif,
+        rule.fwmark,
+        rule.suppress_prefixlength,
+        rule.uidrange,
+        rule.ipproto,
+        rule.sport,
+        rule.dport,
+        rule.protocol,
+        rule.other,
+    )
+
+
+def specificity(rule: Rule) -> int:
+    """Return how many of the selectors it names that the kernel compares loosely."""
+    return sum((rule.src is not None, rule.to is not None, rule.tos != 0))
+
+
+def _verb(rule: Rule) -> str:
+    return rule.action.partition(" ")[0]
+
+
+def deletes(given: Rule, other: Rule) -> bool:
+    """Tell whether rule_find() takes ``other`` when asked to delete ``given``."""
+    named = ("iif", "oif", "suppress_prefixlength", "uidrange", "ipproto", "sport", "dport")
+    return (
+        given.src in (None, other.src)
+        and given.to in (None, other.to)
+        and given.tos in (0, other.tos)
+        and all(getattr(given, name) in (None, getattr(other, name)) for name in named)
+        and _marks_match(given.fwmark, other.fwmark)
+        and (given.action == "lookup" or _verb(given) == _verb(other))
+        and given.protocol in (0, other.protocol)
+        and set(given.other) <= set(other.other)
+    )
+
+
+def _marks_match(given: str | None, other: str | None) -> bool:
+    if given is None or given == other:
+        return True
+    mark, _, mask = given.partition("/")
+    other_mark, _, other_mask = (other or "").partition("/")
+    if mark != "0":
+        return False
+    # A mark of 0 names nothing; only the mask counts.
+    return bool(other_mark) and (mask or "0xffffffff") == (other_mask or "0xffffffff")
+
+
+# --- what overlaps ----------------------------------------------------------------------------
+
+
+def overlap(one: Rule, other: Rule) -> bool:
+    """Tell whether one packet can match the selectors of both rules."""
+    if one.family != other.family:
+        return False
+    if one.invert or other.invert:
+        return True
+    exact = ("iif", "oif", "ipproto")
+    return (
+        all(_alike(getattr(one, name), getattr(other, name)) for name in exact)
+        and (not one.tos or not other.tos or one.tos == other.tos)
+        and all(
+            _ranges_meet(getattr(one, name), getattr(other, name))
+            for name in ("sport", "dport", "uidrange")
+        )
+        and _masks_meet(one.fwmark, other.fwmark)
+        and prefixes_meet(one.src, other.src)
+        and prefixes_meet(one.to, other.to)
+    )
+
+
+def _alike(one: object, other: object) -> bool:
+    return one is None or other is None or one == other
+
+
+def _ranges_meet(one: str | None, other: str | None) -> bool:
+    if one is None or other is None:
+        return True
+    first, last = _bounds(one)
+    other_first, other_last = _bounds(other)
+    return first <= other_last and other_first <= last
+
+
+def _bounds(text: str) -> tuple[int, int]:
+    low, dash, high = text.partition("-")
+    return int(low), int(high) if dash else int(low)
+
+
+def _masks_meet(one: str | None, other: str | None) -> bool:
+    if one is None or other is None:
+        return True
+    mark, mask = _mark(one)
+    other_mark, other_mask = _mark(other)
+    return not (mark ^ other_mark) & mask & other_mask
+
+
+def _mark(text: str) -> tuple[int, int]:
+    mark, slash, mask = text.partition("/")
+    return int(mark, 0), int(mask, 0) if slash else model.U32
+
+
+def prefixes_meet(one: str | None, other: str | None) -> bool:
+    """Tell whether two prefixes (None for all) share an address."""
+    if one is None or other is None or one == other:
+        return True
+    if "/" not in one and "/" not in other:
+        return False
+    first, second = model.network(one), model.network(other)
+    return first in second or second in first
