@@ -282,16 +282,16 @@ def desired(
     if not there:
         return {"tables": {}, "interfaces": {}}
     work = _call(host.look, data)
-    names = {id_: name for name, id_ in work.tables.items()}
+    names = {id_: name for name, id_ in work.goal.tables.items()}
     return {
-        "tables": dict(work.tables),
+        "tables": dict(work.goal.tables),
         "interfaces": {
             name: {
                 "table": policy.table.name,
                 "routes": [model.route_dict(route, names) for route in policy.routes],
                 "rules": [model.rule_dict(rule, names) for rule in policy.rules],
             }
-            for name, policy in work.policies.items()
+            for name, policy in work.goal.outcome.policies.items()
         },
     }
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import multihoming_model as model
 import multihoming_rules as rules_
+import netaddr
 from multihoming_config import Address, Config, Interface, Spec
 from multihoming_model import Link, Policy, Route, Rule
 
@@ -324,25 +325,36 @@ def _check_vias(
     errors: list[str],
 ) -> None:
     """Check that next hops of further routes lie on a link; the gateway is checked by itself."""
-    attached = [model.network(r.to) for r in routes if not r.via and not r.nexthops and r.dev]
+    own = {address.address for address in addresses}
+    reached = {interface.name: _attached(routes)}
+    near: set[tuple[str | None, str]] = set()
     for spec in interface.routes:
         hops = [(spec.fields.get("via"), interface.name)]
         hops += [(hop.via, hop.dev or interface.name) for hop in spec.fields["nexthops"]]
-        for via, dev in hops:
-            if not via or spec.fields.get("onlink") or _link_local(via):
-                continue
-            if via in {address.address for address in addresses}:
+        for via, dev in () if spec.fields.get("onlink") else dict.fromkeys(hops):
+            if via in own:
                 errors.append(f"{spec.where}: {via} is {dev}'s own address; write the router's")
-            elif dev == interface.name:
-                near = any(via in network for network in attached)
-                if not near and not any(_inside(via, address) for address in addresses):
+            elif via and not _link_local(via) and (via, dev) not in near:
+                near.add((via, dev))
+                if dev not in reached:
+                    reached[dev] = _subnets(links.get(dev))
+                if not any(via in network for network in reached[dev]):
                     errors.append(_far(spec.where, via, dev))
-            elif dev in links and not _on_link(via, links[dev]):
-                errors.append(_far(spec.where, via, dev))
 
 
-def _on_link(via: str, link: Link) -> bool:
-    return any(_inside(via, Address(a.family, a.address, a.length)) for a in link.addresses)
+def _attached(routes: Iterable[Route]) -> list[netaddr.IPNetwork]:
+    """Return the networks that the table reaches without a gateway."""
+    everything = {4: "0.0.0.0/0", 6: "::/0"}
+    return [
+        model.network(everything[route.family] if route.to == "default" else route.to)
+        for route in routes
+        if route.dev and not route.via
+    ]
+
+
+def _subnets(link: Link | None) -> list[netaddr.IPNetwork]:
+    live = link.addresses if link else ()
+    return [model.network(model.network_of(a.address, a.length)) for a in live]
 
 
 def _far(where: str, via: str, dev: str) -> str:

@@ -35,6 +35,25 @@ class HostError(Exception):
 
 
 @dataclass(frozen=True)
+class Goal:
+    """What the host should be.
+
+    tables
+        Name -> id, to be registered.
+    owned
+        Names that are forgotten unless they are in ``tables``.
+    ids
+        The tables whose rules, routes and lines are compared.
+    """
+
+    backend: ModuleType
+    tables: Mapping[str, int]
+    owned: frozenset[str]
+    ids: frozenset[int]
+    outcome: desired.Desired
+
+
+@dataclass(frozen=True)
 class Work:
     """What a run has to do, and its report.
 
@@ -44,12 +63,11 @@ class Work:
         has taken it.
     """
 
+    goal: Goal
     before: tuple[Edit, ...]
     steps: tuple[model.Step, ...]
     after: tuple[Edit, ...]
     report: Mapping[str, Any]
-    policies: Mapping[str, model.Policy]
-    tables: Mapping[str, int]
 
     @property
     def pending(self) -> bool:
@@ -81,7 +99,7 @@ def apply(data: Any, scope: Iterable[str] | None = None) -> Work:
         with files.lock():
             work = look(data, scope)
             if work.pending:
-                _commit(work, data, scope)
+                _commit(work)
     except files.FileError as err:
         raise HostError([str(err)]) from err
     return work
@@ -116,9 +134,10 @@ def _look(data: Any, scope: frozenset[str] | None) -> Work:
     errors += outcome.errors
     if errors:
         raise HostError(errors)
-    ids -= {wanted.interfaces[name].table.id for name in outcome.skipped}
-    names = _Names(tables, wanted.tables, () if scope is not None else owned)
-    return _work((backend, names), state, outcome, frozenset(ids))
+    skipped = {wanted.interfaces[name].table.id for name in outcome.skipped}
+    forgettable = frozenset(owned if scope is None else ())
+    goal = Goal(backend, wanted.tables, forgettable, frozenset(ids - skipped), outcome)
+    return _compare(goal, tables, state)
 
 
 def read_tables() -> rt_tables.Tables:
@@ -191,60 +210,46 @@ def _with_live(
     return filled
 
 
-@dataclass(frozen=True)
-class _Names:
-    """rt_tables now, as it will be, and what changes in between."""
-
-    now: rt_tables.Tables
-    wanted: Mapping[str, int]
-    owned: Iterable[str]
-
-    @property
-    def registered(self) -> dict[str, str]:
-        return rt_tables.register(self.now, self.wanted)
-
-    @property
-    def gone(self) -> list[str]:
-        return [name for name in self.owned if name not in self.wanted]
-
-
-def _work(
-    owner: tuple[ModuleType, _Names],
-    state: kernel.State,
-    outcome: desired.Desired,
-    ids: frozenset[int],
-) -> Work:
-    backend, names = owner
-    registered = names.registered
-    then = rt_tables.combine(names.now, registered) if registered else names.now
-    released = rt_tables.release(then, names.gone) if names.gone else {}
+def _compare(goal: Goal, tables: rt_tables.Tables, state: kernel.State) -> Work:
+    """Return what separates kernel and files from the goal."""
+    registered = rt_tables.register(tables, goal.tables)
+    then = rt_tables.combine(tables, registered) if registered else tables
+    gone = goal.owned - goal.tables.keys()
+    released = rt_tables.release(then, gone) if gone else {}
     final = rt_tables.combine(then, released) if released else then
-    known = {**names.now.ids, **final.ids}
+    known = {**tables.ids, **final.ids}
 
-    routes = [route for id_ in sorted(ids) for route in state.routes[id_]]
-    rules = [rule for family in model.FAMILIES for rule in state.rules[family] if rule.table in ids]
-    should_routes = [route for policy in outcome.policies.values() for route in policy.routes]
-    should_rules = [rule for policy in outcome.policies.values() for rule in policy.rules]
-    steps = plan.steps((routes, rules), (should_routes, should_rules))
-
-    texts = backend.read()
-    rendered = backend.render(texts, outcome.policies, ids, known)
-    before = _edits(names.now.texts, registered)
+    texts = goal.backend.read()
+    rendered = goal.backend.render(texts, goal.outcome.policies, goal.ids, known)
+    before = _edits(tables.texts, registered)
     after = [Edit(path, texts.get(path), text) for path, text in rendered.items()]
     after += _edits(then.texts, released)
 
-    devices = _devices(backend, texts, (ids, known), routes)
-    devices.update({policy.table.id: dev for dev, policy in outcome.policies.items()})
-    shown = {id_: name for name, id_ in known.items()}
-    differences = plan.differences([*routes, *rules], [*should_routes, *should_rules])
+    policies = goal.outcome.policies.values()
+    current = _current(goal.ids, state)
+    should = (
+        [route for policy in policies for route in policy.routes],
+        [rule for policy in policies for rule in policy.rules],
+    )
+    steps = plan.steps(current, should)
+    differences = plan.differences([*current[0], *current[1]], [*should[0], *should[1]])
+    devices = _devices(goal, texts, known, current[0]) if steps else {}
     report = {
         "commands": [f"ip -{step.family} {step.do}" for step in steps],
         "files": {edit.path: files.diff(edit) for edit in _merged([*before, *after])},
-        "interfaces": _interfaces(differences, devices, shown),
-        "tables": _tables(names.now.owned, final.owned),
-        "notes": [f"{name} {why}: skipped" for name, why in outcome.skipped.items()],
+        "interfaces": _interfaces(differences, devices, known),
+        "tables": _tables(tables.owned, final.owned),
+        "notes": [f"{name} {why}: skipped" for name, why in goal.outcome.skipped.items()],
     }
-    return Work(tuple(before), tuple(steps), tuple(after), report, outcome.policies, names.wanted)
+    return Work(goal, tuple(before), tuple(steps), tuple(after), report)
+
+
+def _current(
+    ids: frozenset[int], state: kernel.State
+) -> tuple[list[model.Route], list[model.Rule]]:
+    routes = [route for id_ in sorted(ids) for route in state.routes[id_]]
+    rules = [rule for family in model.FAMILIES for rule in state.rules[family] if rule.table in ids]
+    return routes, rules
 
 
 def _edits(before: Mapping[str, str], after: Mapping[str, str]) -> list[Edit]:
@@ -264,25 +269,29 @@ def _merged(edits: Iterable[Edit]) -> list[Edit]:
 
 
 def _devices(
-    backend: ModuleType,
-    texts: Mapping[str, str],
-    owner: tuple[frozenset[int], Mapping[str, int]],
-    routes: Iterable[model.Route],
+    goal: Goal, texts: Mapping[str, str], known: Mapping[str, int], routes: Iterable[model.Route]
 ) -> dict[int, str]:
-    """Return table id -> the interface it serves, from files and live routes."""
-    devices: dict[int, str] = {}
-    for path, named in backend.owned(texts, *owner).items():
-        devices.update(dict.fromkeys(named, backend.device(path)))
-    for route in routes:
-        for dev in route.devices[:1]:
-            devices.setdefault(route.table, dev)
+    """Return table id -> the interface it serves, by policy, else files, else live routes."""
+    devices = {route.table: dev for route in routes for dev in route.devices[:1]}
+    devices.update(served(goal.backend, texts, goal.ids, known))
+    policies = goal.outcome.policies
+    devices.update({policy.table.id: dev for dev, policy in policies.items()})
     return devices
 
 
+def served(
+    backend: ModuleType, texts: Mapping[str, str], ids: frozenset[int], known: Mapping[str, int]
+) -> dict[int, str]:
+    """Return table id -> the interface whose files have lines for it."""
+    owned = backend.owned(texts, ids, known)
+    return {id_: backend.device(path) for path, named in owned.items() for id_ in named}
+
+
 def _interfaces(
-    differences: plan.Differences, devices: Mapping[int, str], names: Mapping[int, str]
+    differences: plan.Differences, devices: Mapping[int, str], known: Mapping[str, int]
 ) -> dict[str, Any]:
     """Return interface -> {"routes"|"rules": {"added"|"removed": [iproute2's words]}}."""
+    names = {id_: name for name, id_ in known.items()}
     report: dict[str, Any] = {}
     for verb, items in (("added", differences.added), ("removed", differences.removed)):
         for item in items:
@@ -308,7 +317,7 @@ def _tables(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, An
 # --- doing ------------------------------------------------------------------------------------
 
 
-def _commit(work: Work, data: Any, scope: Iterable[str] | None) -> None:
+def _commit(work: Work) -> None:
     done: list[Edit] = []
     stepped = False
     try:
@@ -318,7 +327,7 @@ def _commit(work: Work, data: Any, scope: Iterable[str] | None) -> None:
         stepped = True
         files.commit(work.after)
         done += work.after
-        _verify(data, scope)
+        _verify(work.goal)
     except BaseException as err:
         left = [kernel.undo(work.steps) if stepped else "", files.restore(done)]
         if not isinstance(err, kernel.KernelError | files.FileError | HostError):
@@ -332,9 +341,9 @@ def _commit(work: Work, data: Any, scope: Iterable[str] | None) -> None:
         ) from err
 
 
-def _verify(data: Any, scope: Iterable[str] | None) -> None:
+def _verify(goal: Goal) -> None:
     """Look again; raise HostError when kernel or files are not what they should be."""
-    left = look(data, scope)
+    left = _compare(goal, read_tables(), kernel.read(sorted(goal.ids)))
     if left.pending:
         differing = [*left.report["commands"], *left.report["files"]]
         raise HostError(
@@ -406,9 +415,9 @@ def tables_of(dev: str, backend_name: str = "auto") -> list[str]:
         owned = tables.owned
         state = kernel.read(owned.values())
         backend = choose_backend(backend_name)
-        routes = [route for id_ in owned.values() for route in state.routes[id_]]
-        owner = (frozenset(owned.values()), tables.ids)
-        devices = _devices(backend, backend.read(), owner, routes)
+        ids = frozenset(owned.values())
+        devices = {r.table: dev for id_ in ids for r in state.routes[id_] for dev in r.devices}
+        devices.update(served(backend, backend.read(), ids, tables.ids))
     except (kernel.KernelError, files.FileError, rt_tables.TableError) as err:
         raise HostError([str(err)]) from err
     return [name for name, id_ in owned.items() if devices.get(id_) == dev]

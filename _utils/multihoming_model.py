@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -226,13 +226,14 @@ def parse_prefix(text: str) -> tuple[int, str]:
     if "/" not in str(text):
         return parse_address(text)
     family, address, length = parse_interface(text)
-    network = netaddr.IPNetwork(f"{address}/{length}")
-    if length == 0 and int(network.ip) == 0:
+    bits = 32 if family == 4 else 128
+    value = int(netaddr.IPAddress(address))
+    if value & ((1 << (bits - length)) - 1):
+        fitting = netaddr.IPNetwork(f"{address}/{length}").cidr
+        raise ValueError(f"{text!r} has bits set beyond its length; write {fitting}")
+    if length == 0:
         return family, "default"
-    if str(network.network) != address:
-        raise ValueError(f"{text!r} has bits set beyond its length; write {network.cidr}")
-    full = 32 if family == 4 else 128
-    return family, address if length == full else str(network)
+    return family, address if length == bits else f"{address}/{length}"
 
 
 @lru_cache(maxsize=65536)
@@ -525,12 +526,19 @@ _RULE_ABBREVIABLE = tuple(
     "preference order priority dsfield realms protocol tun_id table suppress_prefixlength "
     "suppress_ifgroup goto nop".split()
 )
+_WORDS = {
+    "route": (_ROUTE_EXACT, _ROUTE_ABBREVIABLE),
+    "rule": (_RULE_EXACT, _RULE_ABBREVIABLE),
+}
 _SYNONYMS = {"preference": "priority", "order": "priority", "dsfield": "tos", "lookup": "table"}
 _SYNONYMS |= {"sup_pl": "suppress_prefixlength", "sup_group": "suppress_ifgroup"}
 _ROUTE_SYNONYMS = {"priority": "metric", "preference": "metric", "dsfield": "tos", "oif": "dev"}
 
 
-def _keyword(word: str, exact: Container[str], abbreviable: Iterable[str]) -> str | None:
+@lru_cache(maxsize=65536)
+def _keyword(word: str, kind: str) -> str | None:
+    """Return the whole word that iproute2 takes ``word`` for; kind is ``route`` or ``rule``."""
+    exact, abbreviable = _WORDS[kind]
     if word in exact:
         return word
     return next((whole for whole in abbreviable if whole.startswith(word)), None)
@@ -538,11 +546,8 @@ def _keyword(word: str, exact: Container[str], abbreviable: Iterable[str]) -> st
 
 def table_word(words: list[str], kind: str) -> str | None:
     """Return the table named in a ``route`` or ``rule`` line, None when it names none."""
-    exact, short = (
-        (_RULE_EXACT, _RULE_ABBREVIABLE) if kind == "rule" else (_ROUTE_EXACT, _ROUTE_ABBREVIABLE)
-    )
     for word, value in pairwise(words):
-        if _keyword(word, exact, short) in ("table", "lookup"):
+        if _keyword(word, kind) in ("table", "lookup"):
             return value
     return None
 
@@ -588,7 +593,7 @@ def route_from_words(words: list[str], family: int, tables: Mapping[str, int]) -
         fields["type"] = rest.pop(0)
     while rest:
         word = rest.pop(0)
-        name = _keyword(word, _ROUTE_EXACT, _ROUTE_ABBREVIABLE)
+        name = _keyword(word, "route")
         name = _ROUTE_SYNONYMS.get(name or "", name)
         if name == "nexthop":
             nexthops.append({})
@@ -671,7 +676,7 @@ def rule_from_words(words: list[str], family: int, tables: Mapping[str, int]) ->
     rest = list(words)
     while rest:
         word = rest.pop(0)
-        name = _keyword(word, _RULE_EXACT, _RULE_ABBREVIABLE)
+        name = _keyword(word, "rule")
         name = _SYNONYMS.get(name or "", name)
         if name == "not":
             fields["invert"] = True

@@ -20,7 +20,8 @@ from multihoming_model import Route, Rule, Step
 
 _Item = TypeVar("_Item", Route, Rule)
 
-_STAND_IN_PROTOCOLS = (4, 3, 251, 252)  # static, boot, and two that nobody has registered
+# Protocols of stand-ins: numbers that nobody has registered (linux/rtnetlink.h, rt_protos).
+_STAND_IN_PROTOCOLS = range(250, 200, -1)
 
 
 @dataclass(frozen=True)
@@ -139,82 +140,87 @@ def _by_group(items: Iterable[Rule]) -> dict[tuple[Any, ...], list[Rule]]:
 
 def _group_steps(current: list[Rule], desired: list[Rule]) -> tuple[list[Step], list[Step]]:
     """Return the steps for rules of one priority and table, simulating the kernel's list."""
-    if current == desired:
+    if len(current) == len(desired) and set(current) == set(desired):
         return [], []
-    group = _Group(list(current), rules.loading_order(desired))
+    group = _Group(current, rules.loading_order(desired))
     group.add_missing()
     opening, group.steps = group.steps, []
-    while group.surplus():
-        for rule in sorted(group.surplus(), key=rules.specificity, reverse=True):
+    while surplus := group.surplus():
+        for rule in surplus:
             group.remove(rule)
-        group.add_missing()
+            group.add_missing()
     return opening, group.steps
 
 
 class _Group:
     """The kernel's rules of one priority and table, as they change step by step."""
 
-    def __init__(self, live: list[Rule], desired: list[Rule]) -> None:
-        self.live: list[Rule] = []
-        self.desired = desired
+    def __init__(self, live: Sequence[Rule], desired: Sequence[Rule]) -> None:
         self.steps: list[Step] = []
+        self._live = list(live)
+        self._count = Counter(live)
+        self._desired = desired
         self._wanted = set(desired)
-        self._count: Counter[Rule] = Counter()
-        self._alike: dict[tuple[Any, ...], list[Rule]] = {}
-        used = {rule.protocol for rule in (*live, *desired)}
-        self._stand_in = next(p for p in _STAND_IN_PROTOCOLS if p not in used)
+        self._missing = [rule for rule in desired if not self._count[rule]]
+        self._stand_ins: set[Rule] = set()
+        # Only rules from before can be in the way: desired ones come in their loading order.
+        self._answers: dict[tuple[Any, ...], list[Rule]] = {}
         for rule in live:
-            self._enter(rule)
+            for key in rules.answers(rule):
+                self._answers.setdefault(key, []).append(rule)
 
     def surplus(self) -> list[Rule]:
-        """Return the live rules that are not desired, a desired one's second copies included."""
+        """Return what is live and not desired, second copies too; stand-ins last."""
         rest = Counter(self._wanted)
         surplus = []
-        for rule in self.live:
+        for rule in self._live:
             rest[rule] -= 1
             if rest[rule] < 0:
                 surplus.append(rule)
+        surplus.sort(key=lambda rule: (rule in self._stand_ins, -rules.specificity(rule)))
         return surplus
 
     def add_missing(self) -> None:
         """Add what is desired and not live, with stand-ins for what is in the way."""
-        for rule in self.desired:
-            if self._count[rule]:
-                continue
-            for blocker in list(self._alike.get(rules.asked(rule), ())):
-                if self._count[blocker]:
-                    self._add(replace(blocker, protocol=self._stand_in))
-                    self.remove(blocker)
-            self._add(rule)
+        while self._missing:
+            missing, self._missing = rules.loading_order(self._missing), []
+            for rule in missing:
+                blockers = self._answers.get(rules.asked(rule), [])
+                for blocker in sorted(set(blockers), key=rules.specificity):
+                    if self._count[blocker]:
+                        self._stand_in(blocker)
+                        self.remove(blocker)
+                self._add(rule)
 
     def remove(self, rule: Rule) -> None:
         """Remove a rule; others that ``ip rule del`` takes instead get a stand-in first."""
         line = _rule_line("del", rule)
         while self._count[rule]:
-            hit = next(other for other in self.live if rules.deletes(rule, other))
+            hit = next(other for other in self._live if rules.deletes(rule, other))
             if hit != rule and hit in self._wanted:
-                self._add(replace(hit, protocol=self._stand_in))
-            self._leave(hit)
+                self._stand_in(hit)
+            self._live.remove(hit)
+            self._count[hit] -= 1
             self.steps.append(Step(rule.family, line, _rule_line("add", hit)))
+            if hit in self._wanted and not self._count[hit]:
+                self._missing.append(hit)
             if hit == rule:
                 return
 
+    def _stand_in(self, rule: Rule) -> None:
+        """Add a copy that does the same and that the kernel takes for another rule."""
+        copies = (replace(rule, protocol=number) for number in _STAND_IN_PROTOCOLS)
+        copy = next(copy for copy in copies if not self._refused(copy))
+        self._stand_ins.add(copy)
+        self._add(copy)
+
+    def _refused(self, rule: Rule) -> bool:
+        return any(rules.asked(rule) in rules.answers(other) for other in self._live)
+
     def _add(self, rule: Rule) -> None:
-        if not self._count[rule]:
-            self._enter(rule)
-            self.steps.append(Step(rule.family, _rule_line("add", rule), _rule_line("del", rule)))
-
-    def _enter(self, rule: Rule) -> None:
-        self.live.append(rule)
+        self._live.append(rule)
         self._count[rule] += 1
-        for key in rules.answers(rule):
-            self._alike.setdefault(key, []).append(rule)
-
-    def _leave(self, rule: Rule) -> None:
-        self.live.remove(rule)
-        self._count[rule] -= 1
-        for key in rules.answers(rule):
-            self._alike[key].remove(rule)
+        self.steps.append(Step(rule.family, _rule_line("add", rule), _rule_line("del", rule)))
 
 
 def _rule_line(verb: str, rule: Rule) -> str:
