@@ -62,22 +62,36 @@ def read() -> dict[str, str]:
     return texts
 
 
-def interface(dev: str) -> tuple[tuple[config.Address, ...], dict[int, str]]:
-    """Return (addresses, gateways) that the interface's own files give it.
+def interfaces(
+    devices: Iterable[str],
+) -> tuple[dict[str, tuple[tuple[config.Address, ...], dict[int, str]]], dict[str, str]]:
+    """Return what the interfaces' own files say of them, and what can't be understood.
 
-    Raises ValueError naming file and line when a value can't be read as data.
+    The first is interface -> (addresses, gateways by family), the second interface -> message
+    naming the file and line of a value that can't be read as data.
     """
-    names = [f"ifcfg-{dev}"]
-    names += [name for name in files.names(FOLDER) if name.startswith(f"ifcfg-{dev}:")]
+    found, errors = {}, {}
+    named: dict[str, list[str]] = {}
+    for name in files.names(FOLDER):
+        if name.startswith("ifcfg-") and not _COPY.search(name):
+            named.setdefault(name.removeprefix("ifcfg-").partition(":")[0], []).append(name)
+    for dev in devices:
+        try:
+            found[dev] = _interface(dev, named.get(dev, []))
+        except ValueError as err:
+            errors[dev] = str(err)
+    return found, errors
+
+
+def _interface(dev: str, names: Iterable[str]) -> tuple[tuple[config.Address, ...], dict[int, str]]:
+    """Return (addresses, gateways) of ifcfg-DEV and its aliases ifcfg-DEV:N."""
     addresses: list[config.Address] = []
     gateways: dict[int, str] = {}
     for name in names:
         path = os.path.join(FOLDER, name)
-        if _COPY.search(name) or (text := files.read(path)) is None:
-            continue
-        values = assignments(path, text)
+        values = assignments(path, files.read(path) or "")
         addresses += _addresses(path, values)
-        if name == names[0]:
+        if name == f"ifcfg-{dev}":
             gateways = _gateways(path, values)
     return tuple(dict.fromkeys(addresses)), gateways
 

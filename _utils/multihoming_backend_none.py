@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 NAME = "none"
@@ -18,9 +18,9 @@ def read() -> dict[str, str]:
     return {}
 
 
-def interface(_dev: str) -> tuple[tuple[Any, ...], dict[int, str]]:
-    """Return (addresses, gateways) that its files give an interface: none."""
-    return (), {}
+def interfaces(_devices: Iterable[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what its files say of interfaces, and what can't be understood: nothing."""
+    return {}, {}
 
 
 def render(

@@ -185,12 +185,13 @@ def _tables(data: Mapping[str, Any], errors: list[str]) -> dict[str, int]:
         )
         return {}
     tables: dict[str, int] = {}
+    names: dict[int, str] = {}
     for name, number in raw.items():
         problem = rt_tables.check_name(name) or rt_tables.check_id(number)
-        twin = next((other for other, id_ in tables.items() if id_ == number), None)
+        twin = None if problem else names.setdefault(number, name)
         if problem:
             errors.append(f"tables.{_shown(name)}: {problem}")
-        elif twin:
+        elif twin != name:
             errors.append(
                 f"tables.{name}: id {number} already belongs to {twin!r}; write another id"
             )

@@ -6,7 +6,7 @@ about a pillar that does not fit its host are born.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -277,10 +277,9 @@ def _routes(
     interface: Interface, families: Iterable[int], links: Mapping[str, Link], errors: list[str]
 ) -> list[Route]:
     routes = []
-    everywhere = {address.address for link in links.values() for address in link.addresses}
     for spec in interface.routes:
         src = spec.fields.get("src")
-        if src and src not in everywhere:
+        if src and not any(src in _live(link) for link in (links[interface.name], *links.values())):
             errors.append(
                 f"{spec.where}.src: {src} is not an address of this host; add it to an interface "
                 "first, or write one that it has"
@@ -292,6 +291,10 @@ def _routes(
                 )
         routes += [_route(interface, family, **spec.fields) for family in _families(spec, families)]
     return routes
+
+
+def _live(link: Link) -> Iterator[str]:
+    return (address.address for address in link.addresses)
 
 
 def _rules(interface: Interface, families: Iterable[int]) -> list[Rule]:

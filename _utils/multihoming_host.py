@@ -174,14 +174,14 @@ def _found(
     backend: ModuleType, wanted: config.Config, errors: list[str]
 ) -> dict[str, desired.Found]:
     """Return what the backend's files say, of interfaces that the pillar leaves it to."""
-    found = {}
-    for name, interface in wanted.interfaces.items():
-        if interface.addresses is None or interface.gateways is None:
-            try:
-                found[name] = desired.Found(*backend.interface(name))
-            except ValueError as err:
-                errors.append(f"interfaces.{name}: {err}")
-    return found
+    open_ = [
+        name
+        for name, interface in wanted.interfaces.items()
+        if interface.addresses is None or interface.gateways is None
+    ]
+    found, problems = backend.interfaces(open_)
+    errors += [f"interfaces.{name}: {problem}" for name, problem in problems.items()]
+    return {name: desired.Found(*said) for name, said in found.items()}
 
 
 def _undecided(wanted: config.Config, found: Mapping[str, desired.Found]) -> list[str]:
@@ -198,6 +198,9 @@ def _with_live(
 ) -> dict[str, desired.Found]:
     """Add the live gateways: main's default routes, else the one our table already has."""
     filled = {}
+    live: dict[str, dict[int, str]] = {}
+    for (dev, family), gateway in state.defaults.items():
+        live.setdefault(dev, {})[family] = gateway
     for name, interface in wanted.interfaces.items():
         known = found.get(name, desired.Found())
         own = {
@@ -205,8 +208,8 @@ def _with_live(
             for route in state.routes.get(interface.table.id, ())
             if route.to == "default" and route.via and route.dev == name
         }
-        live = {family: gateway for (dev, family), gateway in state.defaults.items() if dev == name}
-        filled[name] = desired.Found(known.addresses, known.gateways, {**own, **live})
+        gateways = {**own, **live.get(name, {})}
+        filled[name] = desired.Found(known.addresses, known.gateways, gateways)
     return filled
 
 
