@@ -487,7 +487,8 @@ def _route_spec(where: str, item: Mapping[str, Any], errors: list[str]) -> Spec 
             fields[key] = value
     fields["nexthops"] = _nexthops(where, item, families, errors)
     family = _one_family(where, families, errors)
-    _route_contradictions(where, item, errors)
+    if len(errors) == before:
+        errors += _route_contradictions(where, fields, item, family)
     return Spec(where, family, fields) if len(errors) == before else None
 
 
@@ -513,6 +514,9 @@ def _nexthops(
         if via:
             families[f"nexthops[{index}].via"] = via[0]
         hops.append(model.Nexthop(via[1] if via else None, dev, weight or 1))
+    legs = [(hop.via, hop.dev) for hop in hops]
+    if len(set(legs)) < len(legs):
+        errors.append(f"{where}.nexthops: names a next hop twice; write it once, with a weight")
     return tuple(hops)
 
 
@@ -528,17 +532,32 @@ def _one_family(where: str, families: Mapping[str, int | None], errors: list[str
     return next(iter(named.values()), None)
 
 
-def _route_contradictions(where: str, item: Mapping[str, Any], errors: list[str]) -> None:
-    kind = item.get("type", "unicast")
+def _route_contradictions(
+    where: str, fields: Mapping[str, Any], item: Mapping[str, Any], family: int | None
+) -> list[str]:
+    errors = []
+    kind = fields.get("type") or "unicast"
+    hops = fields["nexthops"]
     useless = [key for key in ("via", "src", "nexthops", "onlink", "scope", "mtu") if key in item]
-    if kind in model.ROUTE_TYPES[1:] and useless:
+    if kind != "unicast" and useless:
         errors.append(
             f"{where}: a {kind} route leads nowhere; remove {', '.join(useless)}, or the type"
         )
-    if "nexthops" in item and {"via", "onlink"} & set(item):
+    if hops and {"via", "onlink"} & set(item):
         errors.append(f"{where}: has both nexthops and via or onlink; move them into nexthops")
-    elif item.get("onlink") is True and "via" not in item:
+    elif fields.get("onlink") and not fields.get("via"):
         errors.append(f"{where}.onlink: there is no via that it could be about; add via")
+    if any(not hop.via for hop in hops) and (family != 4 or len(hops) == 1):
+        errors.append(
+            f"{where}.nexthops: a next hop has no via, which only several of IPv4 can do without; "
+            "add via"
+        )
+    scope = fields.get("scope") or 0
+    if scope == model.SCOPES["nowhere"] or (
+        scope >= model.SCOPES["link"] and (hops or fields.get("via"))
+    ):
+        errors.append(f"{where}.scope: {item['scope']!r} does not go with a next hop; remove scope")
+    return errors
 
 
 def _rule_priority(value: Any) -> int:

@@ -134,42 +134,56 @@ def commit(steps: Sequence[Step]) -> None:
     for family in model.FAMILIES:
         batch = [step for step in steps if step.family == family]
         try:
-            executed, error = _batch(family, [step.do for step in batch])
+            failures = _batch(family, [step.do for step in batch])
         except BaseException:
             # Nobody can tell how far `ip` came: taking back a step that was not made does no harm.
             undo(done + batch)
             raise
-        done += batch[:executed]
-        if error:
-            left = undo(done)
+        for index, reason in failures:
+            left = undo(done + batch[:index])
             raise KernelError(
-                f"`ip -{family} {batch[executed].do}` failed: {error}; "
+                f"`ip -{family} {batch[index].do}` failed: {reason}; "
                 + (f"undoing failed too: {left}" if left else "what was done before is undone")
             )
+        done += batch
 
 
 def undo(steps: Sequence[Step]) -> str:
-    """Take the steps back, last first; return what went wrong, empty when nothing did."""
+    """Take the steps back, last first; return what went wrong, empty when nothing did.
+
+    Lines that fail are tried again once the others are through: while new rules still stand, a
+    next hop on another interface can be out of reach.
+    """
     trouble = []
     for family in reversed(model.FAMILIES):
         lines = [step.undo for step in steps if step.family == family][::-1]
-        trouble.append(_batch(family, lines, force=True)[1])
-    return "; ".join(filter(None, trouble))
+        again = [lines[index] for index, _ in _batch(family, lines, force=True)]
+        failures = _batch(family, again, force=True)
+        trouble += [f"`ip -{family} {again[index]}`: {reason}" for index, reason in failures]
+    return "; ".join(trouble)
 
 
-def _batch(family: int, lines: list[str], force: bool = False) -> tuple[int, str]:
-    """Run lines with one ``ip -batch``; return (how many succeeded, the error of the next)."""
+def _batch(family: int, lines: list[str], force: bool = False) -> list[tuple[int, str]]:
+    """Run lines with one ``ip -batch``; return (index, reason) of those that failed.
+
+    Without ``force`` the first failure ends the batch.
+    """
     if not lines:
-        return 0, ""
-    options = [f"-{family}", *(["-force"] if force else [])]
-    result = _run([*options, "-batch", "-"], "".join(f"{line}\n" for line in lines))
-    if result.returncode == 0:
-        return len(lines), ""
-    failed = re.search(r"Command failed -:(\d+)", result.stderr)
-    reason = " ".join(
-        line for line in result.stderr.splitlines() if not line.startswith("Command failed")
-    )
-    return int(failed[1]) - 1 if failed else 0, reason or f"exit status {result.returncode}"
+        return []
+    options = [f"-{family}", *(["-force"] if force else []), "-batch", "-"]
+    result = _run(options, "".join(f"{line}\n" for line in lines))
+    failures = []
+    reason: list[str] = []
+    for line in result.stderr.splitlines():
+        failed = re.match(r"Command failed -:(\d+)", line)
+        if failed:
+            failures.append((int(failed[1]) - 1, " ".join(reason)))
+            reason = []
+        else:
+            reason.append(line)
+    if result.returncode and not failures:
+        failures.append((0, " ".join(reason) or f"exit status {result.returncode}"))
+    return failures
 
 
 def _show(options: list[str], commands: list[str]) -> list[list[dict[str, Any]]]:

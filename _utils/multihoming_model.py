@@ -389,13 +389,19 @@ def default_scope(route_type: str, family: int, has_gateway: bool) -> int:
 
 
 def canonical(route: Route) -> Route:
-    """Return the route the way the kernel reads it back: IPv6 knows no scope, legs are ordered."""
+    """Return the route the way the kernel reads it back.
+
+    IPv6 knows no scope, legs have no order, and a single leg is a plain next hop without weight.
+    """
     changes: dict[str, Any] = {}
     if route.family == 6 and route.scope:
         changes["scope"] = 0
     if route.family == 6 and route.metric == 0:
         changes["metric"] = default_metric(6)
-    if route.nexthops:
+    if len(route.nexthops) == 1:
+        (hop,) = route.nexthops
+        changes.update(via=hop.via, dev=hop.dev, onlink=hop.onlink, nexthops=())
+    elif route.nexthops:
         changes["nexthops"] = tuple(sorted(route.nexthops, key=_nexthop_order))
     return _replace(route, changes)
 
