@@ -29,6 +29,9 @@ _FILE = re.compile(r"(route6?|rule6?)-(.+)")
 _COPY = re.compile(r"(~|\.bak|\.old|\.orig|\.rpmnew|\.rpmorig|\.rpmsave)$")
 _SOURCED = re.compile(r"^[ \t]*ADDRESS[0-9]+=", re.MULTILINE)
 _PASSED_OVER = re.compile(r"\s*(#.*)?$")
+# iproute2 reads the ids of rt_tables as signed numbers and passes over those that don't fit, so
+# lines have to name such a table by its id.
+_MAX_NAMED = 2**31 - 1
 _LOST = "# never loaded: "
 
 
@@ -45,6 +48,15 @@ class Line:
     raw: str
     ours: bool = False
     item: model.Route | model.Rule | None = None
+
+
+@dataclass(frozen=True)
+class _Known:
+    """The owned tables, and names -> ids: all, and those that iproute2 can look up."""
+
+    ids: frozenset[int]
+    tables: Mapping[str, int]
+    loadable: Mapping[str, int]
 
 
 def in_charge() -> bool:
@@ -136,12 +148,13 @@ def render(
     A file whose lines mean what they should stays as it is, to the letter.
     """
     paths = [*texts, *(_path(kind, dev) for dev in policies for kind in _KINDS)]
-    names = {id_: name for name, id_ in tables.items()}
+    known = _Known(ids, tables, {n: id_ for n, id_ in tables.items() if id_ <= _MAX_NAMED})
+    names = {id_: name for name, id_ in known.loadable.items()}
     edits = {}
     for path in dict.fromkeys(paths):
         text = texts.get(path, "")
         items = _items(path, policies.get(device(path) or ""))
-        after = _render(path, text, items, (ids, tables, names))
+        after = _render(path, text, items, known, names)
         if after != text:
             edits[path] = after or None
     return edits
@@ -173,10 +186,10 @@ def _render(
     path: str,
     text: str,
     items: Sequence[model.Route | model.Rule],
-    owner: tuple[frozenset[int], Mapping[str, int], Mapping[int, str]],
+    known: _Known,
+    names: Mapping[int, str],
 ) -> str:
-    ids, tables, names = owner
-    lines = [_line(path, raw, ids, tables) for raw in text.split("\n")]
+    lines = [_line(path, raw, known) for raw in text.split("\n")]
     sourced = _kind(path).startswith("route") and _SOURCED.search(text)
     ours = [line.item for line in lines if line.ours]
     if sourced and not ours and not items:
@@ -219,10 +232,10 @@ def _table(path: str, raw: str, tables: Mapping[str, int]) -> int | None:
         return None
 
 
-def _line(path: str, raw: str, ids: frozenset[int], tables: Mapping[str, int]) -> Line:
-    if _table(path, raw, tables) not in ids:
+def _line(path: str, raw: str, known: _Known) -> Line:
+    if _table(path, raw, known.tables) not in known.ids:
         return Line(raw)
-    return Line(raw, True, _item(path, raw, tables))
+    return Line(raw, True, _item(path, raw, known.loadable))
 
 
 def _item(path: str, raw: str, tables: Mapping[str, int]) -> model.Route | model.Rule | None:

@@ -15,6 +15,7 @@ from typing import Any
 import multihoming_model as model
 import multihoming_rt_tables as rt_tables
 import netaddr
+from multihoming_model import show
 
 DEFAULT_PRIORITY = 20000
 BACKENDS = ("auto", "network-scripts", "none")
@@ -50,6 +51,13 @@ RULE_KEYS = (
     "action",
 )
 _SELECTORS = RULE_KEYS[: RULE_KEYS.index("not")]
+
+_SETTING = re.compile(r"[a-z][A-Za-z0-9_/@-]*(\.[A-Za-z0-9_/@:-]+)+")
+_MAX_SETTING = 4096  # a page: the most that the kernel takes at once
+_NO_HOST = ("0.0.0.0", "255.255.255.255", "::")
+
+# Keys that the host's state is compared with: nothing can be said where they are wrong.
+_CHECKED_ON_HOST = ("addresses", "gateway", "onlink", "routes", "table")
 
 # fib_metrics clamps the MTU to 65520 (net/ipv4/metrics.c), so more would never read back equal.
 _MAX_MTU = 65520
@@ -98,7 +106,7 @@ class Interface:
 class Config:
     """A whole pillar, checked.
 
-    ``interfaces`` holds the entries without errors only.
+    ``interfaces`` holds the entries that can be checked against the host.
     """
 
     tables: Mapping[str, int] = field(default_factory=dict)
@@ -148,8 +156,12 @@ def _not_a_pillar(data: Any) -> str:
 
 
 def _kind(value: Any) -> str:
-    names = {list: "a list", str: "a string", bool: "a boolean", int: "a number", dict: "a dict"}
-    return names.get(type(value), "empty" if value is None else f"a {type(value).__name__}")
+    if value is None or value in ("", [], {}):
+        return "empty"
+    if isinstance(value, Mapping):
+        return "a dictionary"
+    names = {list: "a list", str: "a string", bool: "a boolean", int: "a number"}
+    return names.get(type(value), f"a {type(value).__name__}")
 
 
 def _checked(where: str, value: Any, check: Callable[[Any], Any], errors: list[str]) -> Any:
@@ -168,9 +180,9 @@ def _unknown_keys(
     for key in data:
         if key in known:
             continue
-        near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(_shown(key), known, n=1, cutoff=0.5)
         hint = f"did you mean `{near[0]}`?" if near else f"known keys are {', '.join(known)}"
-        errors.append(f"{where}{'.' if where else ''}{key}: unknown key; {hint}")
+        errors.append(f"{where}{'.' if where else ''}{_shown(key)}: unknown key; {hint}")
 
 
 # --- tables -----------------------------------------------------------------------------------
@@ -201,7 +213,8 @@ def _tables(data: Mapping[str, Any], errors: list[str]) -> dict[str, int]:
 
 
 def _shown(name: Any) -> str:
-    return name if isinstance(name, str) and name.isprintable() else repr(name)
+    fits = isinstance(name, str) and name.isprintable() and len(name) <= 80
+    return name if fits else show(name)
 
 
 # --- interfaces -------------------------------------------------------------------------------
@@ -225,9 +238,9 @@ def _interfaces(
         mine: list[str] = []
         _checked(where, name, model.parse_device, mine)
         if isinstance(entry, Mapping):
-            table = _table_of(where, entry, declared, users, mine)
+            table = _table_of(str(name), entry, declared, users, mine)
             interface = _interface(str(name), where, entry, (table, tables), priority, mine)
-            if not mine and interface:
+            if interface and not any(_misleads(where, error) for error in mine):
                 interfaces[name] = interface
         else:
             mine.append(
@@ -237,36 +250,49 @@ def _interfaces(
     return interfaces
 
 
+def _misleads(where: str, error: str) -> bool:
+    """Tell whether, with this error, checks of the interface against the host make no sense."""
+    return error.startswith((f"{where}:", *(f"{where}.{key}" for key in _CHECKED_ON_HOST)))
+
+
 def _table_of(
-    where: str,
+    name: str,
     entry: Mapping[str, Any],
     declared: Any,
     users: dict[str, str],
     errors: list[str],
 ) -> str | None:
     table = entry.get("table")
-    where = f"{where}.table"
+    where = f"interfaces.{_shown(name)}.table"
+    known = ", ".join(_shown(key) for key in declared) if isinstance(declared, Mapping) else ""
     if table is None:
         errors.append(f"{where}: is missing; write the name of a table declared in `tables`")
-    elif table in model.RESERVED_TABLES.values() or table in model.RESERVED_TABLES:
+    elif isinstance(table, str | int) and table in (
+        *model.RESERVED_TABLES,
+        *model.RESERVED_TABLES.values(),
+    ):
         errors.append(
-            f"{where}: {table!r} is the kernel's own table; declare one in `tables`, "
+            f"{where}: {show(table)} is the kernel's own table; declare one in `tables`, "
             "like `gateway1: 201`, and write its name"
         )
-    elif not isinstance(declared, Mapping) or table not in declared:
-        known = ", ".join(str(name) for name in declared) if isinstance(declared, Mapping) else ""
+    elif not isinstance(table, str):
         errors.append(
-            f"{where}: {table!r} is not in `tables`; add `{table}: ID` there"
+            f"{where}: {show(table)} is not a name; write the name of a table declared in "
+            "`tables`" + (f": {known}" if known else "")
+        )
+    elif not known or table not in declared:
+        errors.append(
+            f"{where}: {show(table)} is not in `tables`; add `{_shown(table)}: ID` there"
             + (f", or write one of {known}" if known else "")
         )
     elif table in users:
         errors.append(
-            f"{where}: {table!r} is already the table of {users[table]}; "
+            f"{where}: {show(table)} is already the table of {users[table]}; "
             "give each interface a table of its own"
         )
     else:
-        users[table] = str(entry and where.split(".")[1])
-        return str(table)
+        users[table] = name
+        return table
     return None
 
 
@@ -302,7 +328,7 @@ def _from_priority(value: Any) -> int:
         return model.parse_number(value, 1, model.MAIN_PRIORITY - 1)
     except ValueError:
         raise ValueError(
-            f"{value!r} is not a priority for from-rules; write a number from 1 to 32765, "
+            f"{show(value)} is not a priority for from-rules; write a number from 1 to 32765, "
             "so that they run before the main table"
         ) from None
 
@@ -310,7 +336,7 @@ def _from_priority(value: Any) -> int:
 def _flag(where: str, entry: Mapping[str, Any], key: str, errors: list[str]) -> bool:
     value = entry.get(key, False)
     if not isinstance(value, bool):
-        errors.append(f"{where}.{key}: {value!r} is not a boolean; write true or false")
+        errors.append(f"{where}.{key}: {show(value)} is not a boolean; write true or false")
     return value is True
 
 
@@ -330,30 +356,37 @@ def _addresses(
         return None
     found = [_checked(where, text, parse_own_address, errors) for text in raw]
     addresses = [address for address in found if address]
-    for address in {a for a in addresses if addresses.count(a) > 1}:
-        errors.append(f"{where}: {address} stands there twice; write it once")
-    return tuple(dict.fromkeys(addresses))
+    seen: dict[str, Address] = {}
+    for address in addresses:
+        twin = seen.setdefault(address.address, address)
+        if twin is not address:
+            errors.append(
+                f"{where}: {address.address} stands there twice; write it once, as {twin}"
+            )
+    return tuple(seen.values())
 
 
 def parse_own_address(text: Any) -> Address:
     """Read an interface address with its length; raises ValueError when no host can have it."""
     if not isinstance(text, str):
-        raise ValueError(f"{text!r} is not an address; write one like 192.168.1.220/24")
+        raise ValueError(f"{show(text)} is not an address; write one like 192.168.1.220/24")
     family, address, length = model.parse_interface(text)
     network = netaddr.IPNetwork(f"{address}/{length}")
     host = network.ip
-    if host.is_multicast() or host.is_loopback() or int(host) == 0:
-        raise ValueError(f"{text!r} is no address of a network interface; write the interface's")
+    if host.is_multicast() or host.is_loopback() or address in _NO_HOST:
+        raise ValueError(
+            f"{show(text)} is no address of a network interface; write the interface's"
+        )
     if length < (31 if family == 4 else 127):
         first = netaddr.IPAddress(network.first + 1, family)
         if int(host) == network.first:
             raise ValueError(
-                f"{text!r} is the network itself; write the interface's address, like "
+                f"{show(text)} is the network itself; write the interface's address, like "
                 f"{first}/{length}"
             )
         if family == 4 and int(host) == network.last:
             raise ValueError(
-                f"{text!r} is the broadcast address; write the interface's address, like "
+                f"{show(text)} is the broadcast address; write the interface's address, like "
                 f"{first}/{length}"
             )
     return Address(family, address, length)
@@ -386,9 +419,9 @@ def _gateways(where: str, entry: Mapping[str, Any], errors: list[str]) -> dict[i
 def parse_gateway(value: Any) -> tuple[int, str]:
     """Return (family, address) of a next hop; raises ValueError when no router can have it."""
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is not an address; write one like 192.168.1.254")
+        raise ValueError(f"{show(value)} is not an address; write one like 192.168.1.254")
     if "/" in value:
-        raise ValueError(f"{value!r} has a prefix length; write {value.partition('/')[0]}")
+        raise ValueError(f"{show(value)} has a prefix length; write {value.partition('/')[0]}")
     family, address = model.parse_address(value)
     parsed = netaddr.IPAddress(address)
     what = None
@@ -396,10 +429,10 @@ def parse_gateway(value: Any) -> tuple[int, str]:
         what = "a multicast address"
     elif parsed.is_loopback():
         what = "the host's own loopback"
-    elif int(parsed) == 0 or address == "255.255.255.255":
+    elif address in _NO_HOST:
         what = "not a host's address"
     if what:
-        raise ValueError(f"{value!r} is {what}; write the router's address on this network")
+        raise ValueError(f"{show(value)} is {what}; write the router's address on this network")
     return family, address
 
 
@@ -432,7 +465,7 @@ def _specs(
 
 def _boolean(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"{value!r} is not a boolean; write true or false")
+        raise ValueError(f"{show(value)} is not a boolean; write true or false")
     return value
 
 
@@ -449,13 +482,13 @@ _ROUTE_VALUES: dict[str, Callable[[Any], Any]] = {
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is not an address; write one like 192.168.1.220")
+        raise ValueError(f"{show(value)} is not an address; write one like 192.168.1.220")
     return value
 
 
 def _one_of(value: Any, known: tuple[str, ...]) -> str:
     if value not in known:
-        raise ValueError(f"{value!r} is not known; write one of {', '.join(known)}")
+        raise ValueError(f"{show(value)} is not known; write one of {', '.join(known)}")
     return str(value)
 
 
@@ -464,7 +497,7 @@ def _prefix(value: Any) -> tuple[int | None, str | None]:
     if value in ("default", "all"):
         return None, None
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is not a prefix; write one like 10.0.0.0/8 or default")
+        raise ValueError(f"{show(value)} is not a prefix; write one like 10.0.0.0/8 or default")
     family, prefix = model.parse_prefix(value)
     return family, None if prefix == "default" else prefix
 
@@ -508,8 +541,8 @@ def _nexthops(
         _unknown_keys(place, leg, NEXTHOP_KEYS, errors)
         via = _checked(f"{place}.via", leg["via"], parse_gateway, errors) if "via" in leg else None
         dev = leg.get("dev")
-        if dev is not None:
-            _checked(f"{place}.dev", dev, model.parse_device, errors)
+        if "dev" in leg:
+            dev = _checked(f"{place}.dev", dev, model.parse_device, errors)
         weight = _checked(f"{place}.weight", leg.get("weight", 1), _weight, errors)
         if via:
             families[f"nexthops[{index}].via"] = via[0]
@@ -556,14 +589,18 @@ def _route_contradictions(
     if scope == model.SCOPES["nowhere"] or (
         scope >= model.SCOPES["link"] and (hops or fields.get("via"))
     ):
-        errors.append(f"{where}.scope: {item['scope']!r} does not go with a next hop; remove scope")
+        errors.append(
+            f"{where}.scope: {show(item['scope'])} does not go with a next hop; remove scope"
+        )
     return errors
 
 
 def _rule_priority(value: Any) -> int:
     number = model.parse_number(value, 1, model.U32)
     if number in model.KERNEL_PRIORITIES:
-        raise ValueError(f"{value!r} is the kernel's own rule; write another number, like 20000")
+        raise ValueError(
+            f"{show(value)} is the kernel's own rule; write another number, like 20000"
+        )
     return number
 
 
@@ -645,7 +682,7 @@ def _goto_forward(where: str, rules: Iterable[Spec], priority: int, errors: list
 def _backend(value: Any) -> str:
     if value in _PLANNED_BACKENDS:
         raise ValueError(
-            f"{value!r} is not supported yet; write network-scripts, or none for the kernel only"
+            f"{show(value)} is not supported yet; write network-scripts, or none (kernel only)"
         )
     return _one_of(value, BACKENDS)
 
@@ -657,12 +694,21 @@ def _sysctl(raw: Any, errors: list[str]) -> dict[str, str]:
     settings = {}
     for name, value in raw.items():
         where = f"sysctl.{_shown(name)}"
-        if not isinstance(name, str) or not re.fullmatch(r"[a-z][A-Za-z0-9_./@-]*", name):
+        if not isinstance(name, str) or not _SETTING.fullmatch(name):
             errors.append(f"{where}: is not a kernel setting; write one like net.ipv4.ip_forward")
-        elif isinstance(value, bool) or not isinstance(value, int | str):
-            errors.append(f"{where}: {value!r} is not a number or text; write {int(value is True)}")
-        elif isinstance(value, str) and ("\n" in value or not value.strip()):
-            errors.append(f"{where}: {value!r} is not one line of text; write the value")
+        elif isinstance(value, bool):
+            errors.append(f"{where}: {value} is a boolean; write {int(value)}")
+        elif not _one_line(value):
+            errors.append(
+                f"{where}: {show(value)} is not a number or one line of text; write the value "
+                "that `sysctl` shows"
+            )
         else:
             settings[name] = str(value)
     return settings
+
+
+def _one_line(value: Any) -> bool:
+    if isinstance(value, int):
+        return abs(value) < 2**64
+    return isinstance(value, str) and value.isprintable() and 0 < len(value) <= _MAX_SETTING

@@ -8,11 +8,11 @@ of the same thing are equal. The vocabulary is that of ip-route(8) and ip-rule(8
 from __future__ import annotations
 
 import re
+import reprlib
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
 import netaddr
@@ -175,6 +175,19 @@ class Step:
 # --- values -----------------------------------------------------------------------------------
 
 
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = 80
+_REPR.maxlevel = 2
+
+
+def show(value: Any) -> str:
+    """Return a value for a message: quoted, on one line and cut when it is long."""
+    try:
+        return _REPR.repr(dict(value) if isinstance(value, Mapping) else value)
+    except ValueError:  # Python refuses to write numbers of thousands of digits
+        return f"a {type(value).__name__} that is too large"
+
+
 @lru_cache(maxsize=65536)
 def parse_address(text: str) -> tuple[int, str]:
     """Return (family, canonical text) of an IP address.
@@ -185,7 +198,7 @@ def parse_address(text: str) -> tuple[int, str]:
         address = netaddr.IPAddress(str(text), flags=netaddr.INET_PTON)
     except (netaddr.AddrFormatError, ValueError, TypeError):
         raise ValueError(
-            f"{text!r} is not an IP address; write one like 192.168.1.254 or 2001:db8::1"
+            f"{show(text)} is not an IP address; write one like 192.168.1.254 or 2001:db8::1"
         ) from None
     return address.version, str(address)
 
@@ -201,7 +214,7 @@ def parse_interface(text: str) -> tuple[int, str, int]:
     family, address = parse_address(address)
     if not slash:
         example = "192.168.1.220/24" if family == 4 else "2001:db8::220/64"
-        raise ValueError(f"{text!r} has no prefix length; write it like {example}")
+        raise ValueError(f"{show(text)} has no prefix length; write it like {example}")
     return family, address, _prefix_length(text, family, mask)
 
 
@@ -213,7 +226,7 @@ def _prefix_length(text: str, family: int, mask: str) -> int:
         netmask = netaddr.IPAddress(parse_address(mask)[1])
         if netmask.is_netmask():
             return netmask.netmask_bits()
-    raise ValueError(f"{text!r} has no valid prefix length; write a number from 0 to {bits}")
+    raise ValueError(f"{show(text)} has no valid prefix length; write a number from 0 to {bits}")
 
 
 @lru_cache(maxsize=65536)
@@ -230,7 +243,7 @@ def parse_prefix(text: str) -> tuple[int, str]:
     value = int(netaddr.IPAddress(address))
     if value & ((1 << (bits - length)) - 1):
         fitting = netaddr.IPNetwork(f"{address}/{length}").cidr
-        raise ValueError(f"{text!r} has bits set beyond its length; write {fitting}")
+        raise ValueError(f"{show(text)} has bits set beyond its length; write {fitting}")
     if length == 0:
         return family, "default"
     return family, address if length == bits else f"{address}/{length}"
@@ -254,15 +267,29 @@ def parse_device(text: Any) -> str:
     Shell and glob characters are refused as well: the name becomes part of file names, and the
     network scripts expand the lines of these files unquoted.
     """
+    if isinstance(text, bool | int | float):
+        raise ValueError(
+            f"{show(text)} is not an interface name but, to YAML, {type(text).__name__}; write it "
+            "in quotes"
+        )
     if not isinstance(text, str) or not text or text in (".", ".."):
-        raise ValueError(f"{text!r} is not an interface name; write one like eth1")
-    if len(text.encode()) > 15:
-        raise ValueError(f"{text!r} is longer than the 15 bytes that the kernel allows")
+        raise ValueError(f"{show(text)} is not an interface name; write one like eth1")
+    if len(text.encode(errors="replace")) > 15:
+        raise ValueError(
+            f"{show(text)} is longer than the 15 bytes that the kernel allows; write the name that "
+            "`ip link` shows"
+        )
     if not re.fullmatch(r"[A-Za-z0-9_.@+=-]+", text) or text.startswith("-"):
         raise ValueError(
-            f"{text!r} is not an interface name; letters, digits and _ . @ + = - are allowed"
+            f"{show(text)} is not an interface name; write one of letters, digits and _ . @ + = -"
         )
     return text
+
+
+def _c_number(text: str) -> int:
+    """Read a number as strtoul() with base 0 does, which is what iproute2 uses: 010 is 8."""
+    octal = re.fullmatch(r"0[0-7]+", text)
+    return int(text, 8) if octal else parse_number(text, 0, U32)
 
 
 def parse_number(value: Any, low: int, high: int) -> int:
@@ -270,28 +297,33 @@ def parse_number(value: Any, low: int, high: int) -> int:
     if isinstance(value, str) and re.fullmatch(r"[0-9]+|0[xX][0-9a-fA-F]+", value):
         value = int(value, 0) if value[:2] in ("0x", "0X") else int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ValueError(f"{value!r} is not a number from {low} to {high}")
+        raise ValueError(f"{show(value)} is not a number from {low} to {high}")
     return value
+
+
+def _parts(value: Any, separator: str) -> tuple[str, str, str]:
+    """Split a number or text like ``8000-8010``; raises ValueError when it is neither."""
+    if isinstance(value, str):
+        return value.partition(separator)
+    return str(parse_number(value, 0, U32)), "", ""
 
 
 def parse_fwmark(value: Any) -> str:
     """Return ``0x1`` or ``0x1/0xff``; mark and mask are u32. A mask of all ones is left out."""
-    mark_text, slash, mask_text = str(value).partition("/")
-    if isinstance(value, bool):
-        raise ValueError(f"{value!r} is not a mark; write a number or mark/mask like 0x1/0xff")
     try:
+        mark_text, slash, mask_text = _parts(value, "/")
         mark = parse_number(mark_text, 0, U32)
         mask = parse_number(mask_text, 0, U32) if slash else U32
     except ValueError:
         raise ValueError(
-            f"{value!r} is not a mark; write a number or mark/mask like 0x1/0xff"
+            f"{show(value)} is not a mark; write a number or mark/mask like 0x1/0xff"
         ) from None
     if mask == 0 or (mark == 0 and not slash):
         # The kernel takes mark 0 without a mask as "any mark".
-        raise ValueError(f"{value!r} matches every packet; write a mask too, like 0/0xff")
+        raise ValueError(f"{show(value)} matches every packet; write a mask too, like 0/0xff")
     if mark & ~mask:
         raise ValueError(
-            f"{value!r} never matches: the mark has bits outside the mask; "
+            f"{show(value)} never matches: the mark has bits outside the mask; "
             f"write {mark & mask:#x}/{mask:#x}"
         )
     return f"{mark:#x}" if mask == U32 else f"{_hex(mark)}/{mask:#x}"
@@ -303,9 +335,14 @@ def _hex(number: int) -> str:
 
 def parse_tos(value: Any) -> int:
     """Return a TOS byte: a number or ``"0x10"``; the kernel refuses ECN bits and those above 28."""
-    tos = parse_number(value, 0, 255)
+    try:
+        tos = parse_number(value, 4, 28)
+    except ValueError:
+        tos = 0
     if tos & ~0x1C or not tos:
-        raise ValueError(f"{value!r} is not a TOS the kernel takes; write one of 4, 8, 12 ... 28")
+        raise ValueError(
+            f"{show(value)} is no TOS that the kernel takes; write one of 4, 8, 12, 16, 20, 24, 28"
+        )
     return tos
 
 
@@ -318,36 +355,36 @@ def parse_ipproto(value: Any) -> int:
             return socket.getprotobyname(value)
         except (OSError, ValueError):
             raise ValueError(
-                f"{value!r} is not a protocol; write a name like tcp or a number from 1 to 255"
+                f"{show(value)} is not a protocol; write a name like tcp or a number from 1 to 255"
             ) from None
     return parse_number(value, 1, 255)
 
 
 def parse_ports(value: Any) -> str:
     """Return ``80`` or ``8000-8010``; ports are 1..65534 as the kernel allows in rules."""
-    low, dash, high = str(value).partition("-")
     try:
+        low, dash, high = _parts(value, "-")
         first = parse_number(low.strip(), 1, 65534)
         last = parse_number(high.strip(), 1, 65534) if dash else first
     except ValueError:
         raise ValueError(
-            f'{value!r} is not a port; write a number from 1 to 65534 or "8000-8010"'
+            f'{show(value)} is not a port; write a number from 1 to 65534 or "8000-8010"'
         ) from None
-    if isinstance(value, bool) or last < first:
-        raise ValueError(f'{value!r} is not a range; write it as "{last}-{first}"')
+    if last < first:
+        raise ValueError(f'{show(value)} is not a range; write it as "{last}-{first}"')
     return str(first) if first == last else f"{first}-{last}"
 
 
 def parse_uidrange(value: Any) -> str:
     """Return ``1000-1999``; a single uid is a range of one."""
-    low, dash, high = str(value).partition("-")
     try:
+        low, dash, high = _parts(value, "-")
         first = parse_number(low.strip(), 0, U32 - 1)
         last = parse_number(high.strip(), 0, U32 - 1) if dash else first
     except ValueError:
-        raise ValueError(f'{value!r} is not a uid range; write it like "1000-1999"') from None
-    if isinstance(value, bool) or last < first:
-        raise ValueError(f'{value!r} is not a range; write it as "{last}-{first}"')
+        raise ValueError(f'{show(value)} is not a uid range; write it like "1000-1999"') from None
+    if last < first:
+        raise ValueError(f'{show(value)} is not a range; write it as "{last}-{first}"')
     return f"{first}-{last}"
 
 
@@ -358,7 +395,7 @@ def parse_scope(value: Any) -> int:
     try:
         return parse_number(value, 0, 255)
     except ValueError:
-        raise ValueError(f"{value!r} is not a scope; write link, host or global") from None
+        raise ValueError(f"{show(value)} is not a scope; write link, host or global") from None
 
 
 def parse_action(value: Any) -> str:
@@ -369,7 +406,7 @@ def parse_action(value: Any) -> str:
     if match and 0 < int(match[1]) <= U32:
         return f"goto {int(match[1])}"
     known = ", ".join(RULE_ACTIONS)
-    raise ValueError(f"{value!r} is not an action; write one of {known} or goto PRIORITY")
+    raise ValueError(f"{show(value)} is not an action; write one of {known} or goto PRIORITY")
 
 
 def default_metric(family: int) -> int:
@@ -472,10 +509,10 @@ def rule_words(rule: Rule, table: str | None = None) -> list[str]:
     words += _options(("fwmark", rule.fwmark), ("tos", f"{rule.tos:#x}" if rule.tos else None))
     words += _options(("ipproto", rule.ipproto), ("sport", rule.sport), ("dport", rule.dport))
     words += _options(("uidrange", rule.uidrange))
-    for name, value in rule.other:
-        words += [name, value] if value else [name]
     if rule.table:
         words += ["table", table or str(rule.table)]
+    for name, value in rule.other:
+        words += [name, value] if value else [name]
     words += _options(("suppress_prefixlength", rule.suppress_prefixlength))
     words += rule.action.split() if rule.action != "lookup" else []
     words += ["protocol", protocol_name(rule.protocol)] if rule.protocol else []
@@ -485,7 +522,7 @@ def rule_words(rule: Rule, table: str | None = None) -> list[str]:
 
 def _selects(rule: Rule) -> bool:
     named = (rule.src, rule.to, rule.iif, rule.oif, rule.fwmark, rule.ipproto)
-    return any((*named, rule.sport, rule.dport, rule.uidrange, rule.tos, rule.other))
+    return any((*named, rule.sport, rule.dport, rule.uidrange, rule.tos))
 
 
 def _options(*pairs: tuple[str, Any]) -> list[str]:
@@ -536,6 +573,8 @@ _WORDS = {
     "route": (_ROUTE_EXACT, _ROUTE_ABBREVIABLE),
     "rule": (_RULE_EXACT, _RULE_ABBREVIABLE),
 }
+_INET = {4: "inet", 6: "inet6"}
+_VALUELESS = ("not", "onlink", "nexthop", "l3mdev", "nop", "type")
 _SYNONYMS = {"preference": "priority", "order": "priority", "dsfield": "tos", "lookup": "table"}
 _SYNONYMS |= {"sup_pl": "suppress_prefixlength", "sup_group": "suppress_ifgroup"}
 _ROUTE_SYNONYMS = {"priority": "metric", "preference": "metric", "dsfield": "tos", "oif": "dev"}
@@ -550,11 +589,15 @@ def _keyword(word: str, kind: str) -> str | None:
     return next((whole for whole in abbreviable if whole.startswith(word)), None)
 
 
-def table_word(words: list[str], kind: str) -> str | None:
+def table_word(words: Iterable[str], kind: str) -> str | None:
     """Return the table named in a ``route`` or ``rule`` line, None when it names none."""
-    for word, value in pairwise(words):
-        if _keyword(word, kind) in ("table", "lookup"):
-            return value
+    rest = iter(words)
+    for word in rest:
+        name = _keyword(word, kind)
+        if name is not None and name not in _VALUELESS:
+            value = next(rest, None)
+            if name in ("table", "lookup"):
+                return value
     return None
 
 
@@ -562,9 +605,9 @@ def _table_id(text: str, tables: Mapping[str, int]) -> int:
     if text in tables:
         return tables[text]
     try:
-        return parse_number(text, 0, U32)
+        return _c_number(text)
     except ValueError:
-        raise ValueError(f"table {text!r} is not in rt_tables") from None
+        raise ValueError(f"table {show(text)} is not in rt_tables") from None
 
 
 def _loose_prefix(text: str, family: int) -> str | None:
@@ -577,7 +620,7 @@ def _loose_prefix(text: str, family: int) -> str | None:
         text = ".".join(octets + ["0"] * (4 - len(octets))) + slash + mask
     found, prefix = parse_prefix(text)
     if found != family:
-        raise ValueError(f"{text!r} is not an IPv{family} prefix")
+        raise ValueError(f"{show(text)} is not an IPv{family} prefix")
     return None if prefix == "default" else prefix
 
 
@@ -609,9 +652,11 @@ def route_from_words(words: list[str], family: int, tables: Mapping[str, int]) -
             nexthops[-1]["weight"] = parse_number(_value(word, rest), 1, 256)
         elif name is None or name == "to":
             if "to" in fields:
-                raise ValueError(f"{word!r} is a word that ip does not expect there")
+                raise ValueError(f"{show(word)} is a word that ip does not expect there")
             fields["to"] = _loose_prefix(_value(word, rest) if name else word, family) or "default"
         else:
+            if name == "via" and rest[:1] == [_INET[family]]:
+                rest.pop(0)
             _read_route_word(name, _value(word, rest), family, tables, fields, nexthops, other)
     if "to" not in fields:
         raise ValueError("no destination")
@@ -620,7 +665,7 @@ def route_from_words(words: list[str], family: int, tables: Mapping[str, int]) -
 
 def _value(word: str, rest: list[str]) -> str:
     if not rest:
-        raise ValueError(f"{word!r} lacks its value")
+        raise ValueError(f"{show(word)} lacks its value")
     return rest.pop(0)
 
 
@@ -637,11 +682,11 @@ def _read_route_word(
     if name in ("via", "src"):
         found, place[name] = parse_address(value)
         if found != family:
-            raise ValueError(f"{value!r} is not an IPv{family} address")
+            raise ValueError(f"{show(value)} is not an IPv{family} address")
     elif name == "dev":
         place[name] = value
     elif name in ("metric", "mtu"):
-        place[name] = parse_number(value, 0, U32)
+        place[name] = _c_number(value)
     elif name == "scope":
         place[name] = parse_scope(value)
     elif name == "table":
@@ -723,9 +768,9 @@ def _read_rule_word(
 
 
 _RULE_VALUES = {
-    "priority": lambda value: parse_number(value, 0, U32),
+    "priority": _c_number,
     "fwmark": parse_fwmark,
-    "tos": lambda value: parse_number(value, 0, 255),
+    "tos": lambda value: int(value, 16),  # rtnl_dsfield_a2n() reads hexadecimal
     "ipproto": parse_ipproto,
     "sport": parse_ports,
     "dport": parse_ports,

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from multihoming_model import RESERVED_TABLES, U32, Table
+from multihoming_model import RESERVED_TABLES, U32, Table, show
 
 ETC = "/etc/iproute2/rt_tables"
 DROP_INS = "/etc/iproute2/rt_tables.d"
@@ -23,6 +23,8 @@ DEFAULTS = ("/usr/share/iproute2/rt_tables", "/usr/lib/iproute2/rt_tables")
 MARKER = "# multihoming"
 _HEADER = "# Routing tables of the multihoming state. Salt owns this file.\n"
 _ADOPTED = re.compile(r"#\s*adopted\s+([0-9]+)\s+(\S+)\s*$")
+# iproute2 stops reading at such a line, so names below it would not be found.
+_BLANK_WITH_CR = re.compile(r"^[ \t]*[\r\v\f][ \t\r\v\f]*$", re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 # Words that iproute2 reads as something else where it expects a table.
 _WORDS = ("all", "cache", "unspec", "default", "main", "local")
@@ -34,13 +36,12 @@ class TableError(ValueError):
 
 @dataclass(frozen=True)
 class Line:
-    """An ``id name`` line: where it stands and whether iproute2 can read the name in it."""
+    """An ``id name`` line and where it stands."""
 
     path: str
     number: int
     table: Table
     marked: bool
-    clean: bool
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,13 @@ class Tables:
 
 def check_name(name: object) -> str | None:
     """Return what is wrong with a table name and what to write, None when it is good."""
+    if isinstance(name, bool):
+        return (
+            f"{name} is not a table name; YAML reads yes, no, on and off as booleans, so quote it"
+        )
     if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > 64:
         return (
-            f"{name!r} is not a table name; start with a letter and use letters, digits, "
+            f"{show(name)} is not a table name; start with a letter and use letters, digits, "
             "_ . and - (64 at most)"
         )
     if name in _WORDS:
@@ -104,11 +109,11 @@ def check_id(number: object) -> str | None:
     """Return what is wrong with a table id and what to write, None when it is good."""
     good = "write a number from 1 to 4294967295 other than 253, 254 and 255"
     if isinstance(number, bool) or not isinstance(number, int):
-        return f"{number!r} is not a number; {good}"
+        return f"{show(number)} is not a number; {good}"
     if number in RESERVED_TABLES:
         return f"{number} is the kernel's own table {RESERVED_TABLES[number]!r}; {good}"
     if not 0 < number <= U32:
-        return f"{number} is out of range; {good}"
+        return f"{show(number)} is out of range; {good}"
     return None
 
 
@@ -134,21 +139,27 @@ def parse(texts: Mapping[str, str], drop_in: bool) -> Tables:
 
 
 def _parse_line(path: str, number: int, raw: str) -> Line | None:
-    words = raw.split()
-    if not words or words[0].startswith("#"):
+    text = raw.lstrip(" \t")
+    if not text.strip() or text.startswith("#"):
         return None
-    try:
-        if len(words) < 2:
-            raise ValueError
-        value = int(words[0], 16) if words[0].lower().startswith("0x") else int(words[0])
-    except ValueError:
+    found = _scan(text)
+    if not found:
         raise TableError(
-            f"{path} line {number}: {raw.strip()!r} can't be read, and iproute2 ignores all that "
-            "follows it; write `id name` or put a # in front"
-        ) from None
-    clean = not raw.endswith("\r") and (len(words) == 2 or words[2].startswith("#"))
-    marked = MARKER in raw and raw.rstrip().endswith(MARKER)
-    return Line(path, number, Table(words[1], value), marked, clean)
+            f"{path} line {number}: {show(raw.strip())} can't be read, and iproute2 ignores all "
+            "that follows it; write `id name` or put a # in front"
+        )
+    id_, name = found
+    return Line(path, number, Table(name, id_), raw.rstrip().endswith(MARKER)) if id_ >= 0 else None
+
+
+def _scan(text: str) -> tuple[int, str] | None:
+    """Return (id, name) as sscanf() reads ``0x%x %s`` and, failing that, ``%d %s``."""
+    for pattern, base in ((r"0x([0-9a-fA-F]+)", 16), (r"([+-]?[0-9]+)", 10)):
+        match = re.match(pattern, text)
+        words = re.split(r"[ \t\v\f\r]+", text[match.end() :].lstrip()) if match else []
+        if match and words and words[0]:
+            return int(match[1], base), words[0]
+    return None
 
 
 def conflicts(tables: Tables, wanted: Mapping[str, int]) -> list[str]:
@@ -180,13 +191,20 @@ def register(tables: Tables, wanted: Mapping[str, int]) -> dict[str, str]:
     texts = _remove(
         tables.texts, {name for name in wanted if owned.get(name, 0) != wanted[name]} & set(owned)
     )
-    for line in tables.lines:
-        if wanted.get(line.table.name) == line.table.id and not line.clean:
-            texts[line.path] = _replace(texts[line.path], line.table, _entry(line.table))
+    for path in _homes(tables, wanted):
+        texts[path] = _BLANK_WITH_CR.sub("", texts.get(path, ""))
     for name, number in wanted.items():
         if owned.get(name) != number:
             texts = _add(texts, tables, Table(name, number))
     return _changed(tables, texts)
+
+
+def _homes(tables: Tables, wanted: Mapping[str, int]) -> set[str]:
+    """Return the files in which ``wanted`` stand or will stand, our own drop-in aside."""
+    homes = {line.path for line in tables.lines if wanted.get(line.table.name) == line.table.id}
+    if wanted and not tables.drop_in:
+        homes.add(ETC)
+    return {path for path in homes if path.startswith("/etc/") and path != OURS}
 
 
 def release(tables: Tables, names: Iterable[str]) -> dict[str, str]:
