@@ -133,6 +133,7 @@ def render(
     policies: Mapping[str, model.Policy],
     ids: frozenset[int],
     tables: Mapping[str, int],
+    future: Mapping[str, int],
 ) -> dict[str, str | None]:
     """Return path -> new text of the files to change; None deletes a file that says nothing more.
 
@@ -143,12 +144,15 @@ def render(
     ids
         The owned tables: lines that lead to them are ours.
     tables
-        Name -> id, from rt_tables as it will be.
+        Name -> id, from rt_tables as it is.
+    future
+        Name -> id, from rt_tables as it will be: the names that can be loaded.
 
     A file whose lines mean what they should stays as it is, to the letter.
     """
     paths = [*texts, *(_path(kind, dev) for dev in policies for kind in _KINDS)]
-    known = _Known(ids, tables, {n: id_ for n, id_ in tables.items() if id_ <= _MAX_NAMED})
+    loadable = {name: id_ for name, id_ in future.items() if id_ <= _MAX_NAMED}
+    known = _Known(ids, {**tables, **future}, loadable)
     names = {id_: name for name, id_ in known.loadable.items()}
     edits = {}
     for path in dict.fromkeys(paths):

@@ -28,6 +28,7 @@ def render(
     _policies: Mapping[str, Any],
     _owned: frozenset[int],
     _tables: Mapping[str, int],
+    _future: Mapping[str, int],
 ) -> dict[str, str | None]:
     """Return path -> new text of files to change: none."""
     return {}

@@ -223,7 +223,7 @@ def _compare(goal: Goal, tables: rt_tables.Tables, state: kernel.State) -> Work:
     known = {**tables.ids, **final.ids}
 
     texts = goal.backend.read()
-    rendered = goal.backend.render(texts, goal.outcome.policies, goal.ids, known)
+    rendered = goal.backend.render(texts, goal.outcome.policies, goal.ids, tables.ids, final.ids)
     before = _edits(tables.texts, registered)
     after = [Edit(path, texts.get(path), text) for path, text in rendered.items()]
     after += _edits(then.texts, released)

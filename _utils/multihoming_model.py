@@ -834,12 +834,15 @@ _RULE_JSON_IGNORED = {"priority", "src", "srclen", "dst", "dstlen", "tos", "fwma
 _RULE_JSON_IGNORED |= {"iif", "iif_detached", "oif", "oif_detached", "uid_start", "uid_end"}
 _RULE_JSON_IGNORED |= {"ipproto", "sport", "sport_start", "sport_end", "dport", "dport_start"}
 _RULE_JSON_IGNORED |= {"dport_end", "table", "suppress_prefixlen", "action", "goto", "unresolved"}
-_RULE_JSON_IGNORED |= {"nop", "not", "protocol"}
+_RULE_JSON_IGNORED |= {"nop", "not", "protocol", "flow_from", "flow_to"}
 
 
 def rule_from_json(entry: Mapping[str, Any], family: int) -> Rule:
     """Read one object of ``ip -json -N -details rule show``."""
-    extra = entry.keys() - _RULE_JSON_IGNORED
+    other = {key: _json_text(entry[key]) for key in entry.keys() - _RULE_JSON_IGNORED}
+    if "flow_to" in entry:
+        realms = (entry.get("flow_from"), entry["flow_to"])
+        other["realms"] = "/".join(str(realm) for realm in realms if realm is not None)
     return Rule(
         family=family,
         priority=entry["priority"],
@@ -858,7 +861,7 @@ def rule_from_json(entry: Mapping[str, Any], family: int) -> Rule:
         suppress_prefixlength=_int(entry.get("suppress_prefixlen")),
         action=_json_action(entry),
         protocol=_protocol(str(entry.get("protocol", UNSPEC))),
-        other=tuple(sorted((key, _json_text(entry[key])) for key in extra)),
+        other=tuple(sorted(other.items())),
     )
 
 

@@ -92,9 +92,7 @@ class Tables:
 def check_name(name: object) -> str | None:
     """Return what is wrong with a table name and what to write, None when it is good."""
     if isinstance(name, bool):
-        return (
-            f"{name} is not a table name; YAML reads yes, no, on and off as booleans, so quote it"
-        )
+        return f"{name} is not a table name (so YAML reads yes, no, on and off); write it in quotes"
     if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > 64:
         return (
             f"{show(name)} is not a table name; start with a letter and use letters, digits, "
