@@ -71,7 +71,7 @@ def _call(function, *args, **kwargs):
     """Call a shared function; what is wrong becomes a CommandExecutionError."""
     try:
         return function(*args, **kwargs)
-    except (host.HostError, kernel.KernelError, host.files.FileError) as err:
+    except host.EXPECTED as err:
         raise CommandExecutionError(str(err)) from err
 
 

@@ -177,7 +177,7 @@ def interface_present(
             "backend": backend,
         }
         return _report(ret, _run(data, [table]))
-    except (host.HostError, host.rt_tables.TableError, host.files.FileError) as err:
+    except host.EXPECTED as err:
         return {**ret, "result": False, "comment": str(err)}
 
 
@@ -251,7 +251,7 @@ def _table(name, id_):
     try:
         old = host.read_tables().ids.get(name)
         edits = (host.table_edits if __opts__["test"] else host.edit_table)(name, id_)
-    except (host.HostError, host.rt_tables.TableError, host.files.FileError) as err:
+    except host.EXPECTED as err:
         return {**ret, "result": False, "comment": str(err)}
     return _report(
         ret,

@@ -13,7 +13,6 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import multihoming_config as config
 import multihoming_files as files
@@ -28,7 +27,7 @@ _FILE = re.compile(r"(route6?|rule6?)-(.+)")
 # Copies that ifup passes over (the same list as in network-functions).
 _COPY = re.compile(r"(~|\.bak|\.old|\.orig|\.rpmnew|\.rpmorig|\.rpmsave)$")
 _SOURCED = re.compile(r"^[ \t]*ADDRESS[0-9]+=", re.MULTILINE)
-_PASSED_OVER = re.compile(r"\s*(#.*)?$")
+_PASSED_OVER = re.compile(r"[ \t]*(#.*)?", re.DOTALL)
 # iproute2 reads the ids of rt_tables as signed numbers and passes over those that don't fit, so
 # lines have to name such a table by its id.
 _MAX_NAMED = 2**31 - 1
@@ -90,7 +89,7 @@ def interfaces(
     for dev in devices:
         try:
             found[dev] = _interface(dev, named.get(dev, []))
-        except ValueError as err:
+        except files.ContentError as err:
             errors[dev] = str(err)
     return found, errors
 
@@ -121,7 +120,7 @@ def owned(
     found = {}
     for path, text in texts.items():
         named = frozenset(
-            id_ for raw in text.split("\n") if (id_ := _table(path, raw, tables)) in ids
+            id_ for raw in _logical_lines(text) if (id_ := _table(path, raw, tables)) in ids
         )
         if named:
             found[path] = named
@@ -193,16 +192,42 @@ def _render(
     known: _Known,
     names: Mapping[int, str],
 ) -> str:
-    lines = [_line(path, raw, known) for raw in text.split("\n")]
+    lines = [_line(path, raw, known) for raw in _logical_lines(text)]
     sourced = _kind(path).startswith("route") and _SOURCED.search(text)
     ours = [line.item for line in lines if line.ours]
     if sourced and not ours and not items:
         return text
-    if not sourced and len(ours) == len(items) and set(ours) == set(items):
+    if not sourced and _as_wanted(ours, items):
         return text
     if sourced:
         lines = _converted(path, text, lines)
     return _replaced(lines, [_text(item, names) for item in items])
+
+
+def _as_wanted(
+    ours: Sequence[model.Route | model.Rule | None], items: Sequence[model.Route | model.Rule]
+) -> bool:
+    if len(ours) != len(items) or set(ours) != set(items):
+        return False
+    return rules.loadable(item for item in ours if isinstance(item, model.Rule))
+
+
+def _logical_lines(text: str) -> list[str]:
+    """Split a text into lines as bash's ``read`` does: a backslash at the end joins two."""
+    lines: list[str] = []
+    joined = False
+    for raw in text.split("\n"):
+        if joined:
+            lines[-1] += f"\n{raw}"
+        else:
+            lines.append(raw)
+        joined = (len(raw) - len(raw.rstrip("\\"))) % 2 == 1
+    return lines
+
+
+def _words(raw: str) -> list[str]:
+    """Split a line as the shell does: at spaces and tabs only."""
+    return re.split(r"[ \t]+", raw.replace("\\\n", "").strip(" \t\r"))
 
 
 def _text(item: model.Route | model.Rule, names: Mapping[int, str]) -> str:
@@ -227,7 +252,7 @@ def _table(path: str, raw: str, tables: Mapping[str, int]) -> int | None:
     """Return the id of the table that a line names."""
     if _PASSED_OVER.fullmatch(raw):
         return None
-    name = model.table_word(raw.split(), "rule" if _kind(path).startswith("rule") else "route")
+    name = model.table_word(_words(raw), "rule" if _kind(path).startswith("rule") else "route")
     if name is None or name in tables:
         return tables.get(name or "")
     try:
@@ -248,8 +273,8 @@ def _item(path: str, raw: str, tables: Mapping[str, int]) -> model.Route | model
         return None
     try:
         if _kind(path).startswith("rule"):
-            return model.rule_from_words(raw.split(), _family(path), tables)
-        route = model.route_from_words(raw.split(), _family(path), tables)
+            return model.rule_from_words(_words(raw), _family(path), tables)
+        route = model.route_from_words(_words(raw), _family(path), tables)
     except ValueError:
         return None
     return _through(route, device(path) or "")
@@ -274,37 +299,39 @@ def _converted(path: str, text: str, lines: Iterable[Line]) -> list[Line]:
     Only ADDRESS0 up to the first gap was ever loaded. Lines that were not are kept as comments, so
     that the conversion brings nothing to life.
     """
-    values = assignments(path, text)
-    routes = _sourced_routes(path, values)
+    routes = _sourced_routes(path, assignments(path, text))
+    converted = [Line(route) for route in routes]
     kept: list[Line] = []
     for line in lines:
+        variables = assignments(path, line.raw)
+        loaded = [name for name in variables if _is_loaded(name, len(routes))]
+        if loaded:
+            kept += converted
+            converted = []
         if line.ours or _PASSED_OVER.fullmatch(line.raw):
             kept.append(line)
-        elif not _loaded(line.raw, len(routes)):
-            kept.append(Line(f"{_LOST}{line.raw.strip()}"))
-        elif line.raw.lstrip().startswith("ADDRESS"):
-            number = int(re.match(r"\s*ADDRESS([0-9]+)", line.raw)[1])  # type: ignore[index]
-            kept.append(Line(routes[number]))
+        elif not loaded or len(loaded) < len(variables):
+            kept += [Line(f"{_LOST}{part.strip()}") for part in line.raw.split("\n")]
     return kept
 
 
-def _loaded(raw: str, count: int) -> bool:
-    match = re.match(r"\s*(?:ADDRESS|NETMASK|GATEWAY)([0-9]+)=", raw)
+def _is_loaded(name: str, count: int) -> bool:
+    match = re.fullmatch(r"(?:ADDRESS|NETMASK|GATEWAY)([0-9]+)", name)
     return bool(match) and int(match[1]) < count  # type: ignore[index]
 
 
 def _sourced_routes(path: str, values: Mapping[str, str]) -> list[str]:
     routes: list[str] = []
-    while address := values.get(f"ADDRESS{len(routes)}"):
+    while address := _value(values, f"ADDRESS{len(routes)}"):
         number = len(routes)
-        mask = values.get(f"NETMASK{number}") or _classful(address)
-        gateway = values.get(f"GATEWAY{number}")
+        mask = _value(values, f"NETMASK{number}") or _classful(address)
+        gateway = _value(values, f"GATEWAY{number}")
         try:
-            prefix = str(model.network(f"{address}/{mask}").cidr)
+            _, host, length = model.parse_interface(f"{address}/{mask}")
             via = f" via {model.parse_address(gateway)[1]}" if gateway else ""
         except ValueError as err:
-            raise ValueError(f"{path}: ADDRESS{number}, NETMASK{number}: {err}") from None
-        routes.append(f"{prefix}{via} dev {device(path)}")
+            raise files.ContentError(f"{path}: ADDRESS{number} to GATEWAY{number}: {err}") from None
+        routes.append(f"{model.network_of(host, length)}{via} dev {device(path)}")
     return routes
 
 
@@ -340,10 +367,10 @@ def assignments(path: str, text: str) -> dict[str, str]:
 
 
 def _value(values: Mapping[str, str], name: str) -> str:
-    """Return a variable, empty when unset; raises ValueError when only a shell could tell it."""
+    """Return a variable, empty when unset; raises ContentError when only a shell could."""
     value = values.get(name, "")
     if value.startswith("\0"):
-        raise ValueError(
+        raise files.ContentError(
             f"{value[1:]} needs a shell to be understood; write the value itself there, or give "
             "`addresses` and `gateway` in the pillar"
         )
@@ -351,8 +378,9 @@ def _value(values: Mapping[str, str], name: str) -> str:
 
 
 def _addresses(path: str, values: Mapping[str, str]) -> list[config.Address]:
-    found: list[Any] = []
-    for index in ("", *(str(number) for number in range(256))):
+    found: list[tuple[str, str]] = []
+    dynamic = _value(values, "BOOTPROTO").lower() in ("dhcp", "bootp")  # IPADDR has no effect then
+    for index in () if dynamic else ("", *(str(number) for number in range(256))):
         address = _value(values, f"IPADDR{index}")
         if not address:
             if index and int(index) >= 2:
@@ -360,28 +388,32 @@ def _addresses(path: str, values: Mapping[str, str]) -> list[config.Address]:
             continue
         mask = _value(values, f"PREFIX{index}") or _value(values, f"NETMASK{index}")
         found.append((f"IPADDR{index}", f"{address}/{mask or _classful(address)}"))
-    first = _value(values, "IPV6ADDR")
-    for text in [first, *_value(values, "IPV6ADDR_SECONDARIES").split()]:
-        if text:
-            found.append(("IPV6ADDR", text if "/" in text else f"{text}/64"))
+    if _has_ipv6(values):
+        more = _value(values, "IPV6ADDR_SECONDARIES").split()
+        own = filter(None, [_value(values, "IPV6ADDR"), *more])
+        found += [("IPV6ADDR", text if "/" in text else f"{text}/64") for text in own]
     return [_own(path, name, text) for name, text in found]
+
+
+def _has_ipv6(values: Mapping[str, str]) -> bool:
+    return _value(values, "IPV6INIT").lower() not in ("no", "n", "false", "f", "0")
 
 
 def _own(path: str, name: str, text: str) -> config.Address:
     try:
         return config.parse_own_address(text)
     except ValueError as err:
-        raise ValueError(f"{path}: {name}: {err}") from None
+        raise files.ContentError(f"{path}: {name}: {err}") from None
 
 
 def _gateways(path: str, values: Mapping[str, str]) -> dict[int, str]:
     gateways = {}
-    for name in ("GATEWAY", "IPV6_DEFAULTGW"):
+    for name in ("GATEWAY", "IPV6_DEFAULTGW") if _has_ipv6(values) else ("GATEWAY",):
         text = _value(values, name).partition("%")[0]
         if text:
             try:
                 family, address = config.parse_gateway(text)
             except ValueError as err:
-                raise ValueError(f"{path}: {name}: {err}") from None
+                raise files.ContentError(f"{path}: {name}: {err}") from None
             gateways[family] = address
     return gateways

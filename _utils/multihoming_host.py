@@ -5,8 +5,9 @@ Brings the rooms together; each of them knows only its own side. Looking writes 
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -32,6 +33,16 @@ class HostError(Exception):
         """Take the messages."""
         super().__init__("\n".join(errors))
         self.errors = list(errors)
+
+
+# What an administrator can run into; anything else is a mistake of ours.
+EXPECTED = (
+    HostError,
+    kernel.KernelError,
+    files.FileError,
+    files.ContentError,
+    rt_tables.TableError,
+)
 
 
 @dataclass(frozen=True)
@@ -83,10 +94,8 @@ def look(data: Any, scope: Iterable[str] | None = None) -> Work:
 
     Raises HostError with all that is wrong, before anything is touched.
     """
-    try:
+    with _as_host_error():
         return _look(data, None if scope is None else frozenset(scope))
-    except (kernel.KernelError, files.FileError, rt_tables.TableError) as err:
-        raise HostError([str(err)]) from err
 
 
 def apply(data: Any, scope: Iterable[str] | None = None) -> Work:
@@ -95,13 +104,10 @@ def apply(data: Any, scope: Iterable[str] | None = None) -> Work:
     Raises HostError; what was done until then is undone.
     """
     need_root()
-    try:
-        with files.lock():
-            work = look(data, scope)
-            if work.pending:
-                _commit(work)
-    except files.FileError as err:
-        raise HostError([str(err)]) from err
+    with _as_host_error(), files.lock():
+        work = look(data, scope)
+        if work.pending:
+            _commit(work)
     return work
 
 
@@ -114,6 +120,17 @@ def need_root() -> None:
                 "the minion as root"
             ]
         )
+
+
+@contextlib.contextmanager
+def _as_host_error() -> Iterator[None]:
+    """Turn what the rooms raise into a HostError."""
+    try:
+        yield
+    except HostError:
+        raise
+    except EXPECTED as err:
+        raise HostError([str(err)]) from err
 
 
 # --- looking ----------------------------------------------------------------------------------
@@ -333,7 +350,7 @@ def _commit(work: Work) -> None:
         _verify(work.goal)
     except BaseException as err:
         left = [kernel.undo(work.steps) if stepped else "", files.restore(done)]
-        if not isinstance(err, kernel.KernelError | files.FileError | HostError):
+        if not isinstance(err, EXPECTED):
             raise
         trouble = "; ".join(filter(None, left))
         raise HostError(
@@ -370,7 +387,7 @@ def table_edits(name: Any, id_: Any = None) -> list[Edit]:
         problems += [problem for problem in (rt_tables.check_id(id_),) if problem]
     if problems:
         raise HostError(problems)
-    try:
+    with _as_host_error():
         tables = read_tables()
         if id_ is None:
             _check_unused(name, tables)
@@ -379,8 +396,6 @@ def table_edits(name: Any, id_: Any = None) -> list[Edit]:
         if conflicts:
             raise HostError(conflicts)
         return _edits(tables.texts, rt_tables.register(tables, {name: id_}))
-    except (kernel.KernelError, files.FileError, rt_tables.TableError) as err:
-        raise HostError([str(err)]) from err
 
 
 def _check_unused(name: str, tables: rt_tables.Tables) -> None:
@@ -402,18 +417,15 @@ def _check_unused(name: str, tables: rt_tables.Tables) -> None:
 def edit_table(name: Any, id_: Any = None) -> list[Edit]:
     """Make the edits of ``table_edits`` and return them."""
     need_root()
-    try:
-        with files.lock():
-            edits = table_edits(name, id_)
-            files.commit(edits)
-            return edits
-    except files.FileError as err:
-        raise HostError([str(err)]) from err
+    with _as_host_error(), files.lock():
+        edits = table_edits(name, id_)
+        files.commit(edits)
+        return edits
 
 
 def tables_of(dev: str, backend_name: str = "auto") -> list[str]:
     """Return the owned tables that serve an interface, by its files and the live routes."""
-    try:
+    with _as_host_error():
         tables = read_tables()
         owned = tables.owned
         state = kernel.read(owned.values())
@@ -421,6 +433,4 @@ def tables_of(dev: str, backend_name: str = "auto") -> list[str]:
         ids = frozenset(owned.values())
         devices = {r.table: dev for id_ in ids for r in state.routes[id_] for dev in r.devices}
         devices.update(served(backend, backend.read(), ids, tables.ids))
-    except (kernel.KernelError, files.FileError, rt_tables.TableError) as err:
-        raise HostError([str(err)]) from err
     return [name for name, id_ in owned.items() if devices.get(id_) == dev]

@@ -19,6 +19,16 @@ def loading_order(rules: Iterable[Rule]) -> list[Rule]:
     return sorted(rules, key=lambda rule: (rule.priority or 0, specificity(rule)))
 
 
+def loadable(rules: Iterable[Rule]) -> bool:
+    """Tell whether ``ip rule add`` takes the rules one after the other in this order."""
+    taken: set[tuple[object, ...]] = set()
+    for rule in rules:
+        if asked(rule) in taken:
+            return False
+        taken |= answers(rule)
+    return True
+
+
 def exclude_each_other(one: Rule, other: Rule) -> bool:
     """Tell whether the kernel refuses to hold both rules, in whichever order they are added."""
     return asked(one) in answers(other) and asked(other) in answers(one)
