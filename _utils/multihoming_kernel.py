@@ -22,6 +22,7 @@ from multihoming_model import Link, LinkAddress, Step
 NEEDED = "iproute2 5.2"  # the first whose `ip` has both -json for rules and -Numeric
 _MAIN = 254
 _TIMEOUT = 120
+_IF_INET6 = "/proc/self/net/if_inet6"
 
 
 class KernelError(Exception):
@@ -55,7 +56,7 @@ def read(tables: Iterable[int] = (), default_devices: Iterable[str] = ()) -> Sta
     Raises KernelError when ``ip`` is missing, too old or fails.
     """
     addresses, rules4 = _show(["-details"], ["addr show", "rule show"])
-    (rules6,) = _show(["-6", "-details"], ["rule show"])
+    rules6 = _show(["-6", "-details"], ["rule show"])[0] if _has_ipv6() else []
     links = {entry["ifname"]: _link(entry) for entry in addresses if "ifname" in entry}
     rules = {
         family: tuple(model.rule_from_json(entry, family) for entry in entries)
@@ -88,7 +89,7 @@ def _routes(
 ) -> tuple[model.Route, ...]:
     return tuple(
         model.route_from_json(entry, family)
-        for family in model.FAMILIES
+        for family in _families()
         for entry in kernel.routes(family, table, names)
     )
 
@@ -98,7 +99,7 @@ def _defaults(
 ) -> dict[tuple[str, int], str]:
     found: dict[tuple[str, int], str] = {}
     for dev in devices:
-        for family in model.FAMILIES:
+        for family in _families():
             entries = kernel.routes(family, _MAIN, names, dev)
             gateways = sorted(
                 (entry.get("metric", 0), entry["gateway"])
@@ -108,6 +109,15 @@ def _defaults(
             if gateways:
                 found[dev, family] = gateways[0][1]
     return found
+
+
+def _families() -> tuple[int, ...]:
+    return model.FAMILIES if _has_ipv6() else (4,)
+
+
+def _has_ipv6() -> bool:
+    """Tell whether the kernel speaks IPv6: asked for what it does not know, it answers in IPv4."""
+    return os.path.exists(_IF_INET6)
 
 
 def _link(entry: Mapping[str, Any]) -> Link:
