@@ -328,7 +328,7 @@ def _sourced_routes(path: str, values: Mapping[str, str]) -> list[str]:
         gateway = _value(values, f"GATEWAY{number}")
         try:
             _, host, length = model.parse_interface(f"{address}/{mask}")
-            via = f" via {model.parse_address(gateway)[1]}" if gateway else ""
+            via = f" via {_next_hop(gateway, 4)}" if gateway else ""
         except ValueError as err:
             raise files.ContentError(f"{path}: ADDRESS{number} to GATEWAY{number}: {err}") from None
         routes.append(f"{model.network_of(host, length)}{via} dev {device(path)}")
@@ -337,7 +337,8 @@ def _sourced_routes(path: str, values: Mapping[str, str]) -> list[str]:
 
 def _classful(address: str) -> str:
     """Return the length that ipcalc assumes when there is no netmask."""
-    first = int(address.partition(".")[0]) if address[:1].isdigit() else 0
+    octet = address.partition(".")[0]
+    first = int(octet) if octet.isdecimal() else 0
     return "8" if first < 128 else "16" if first < 192 else "24"
 
 
@@ -408,12 +409,19 @@ def _own(path: str, name: str, text: str) -> config.Address:
 
 def _gateways(path: str, values: Mapping[str, str]) -> dict[int, str]:
     gateways = {}
-    for name in ("GATEWAY", "IPV6_DEFAULTGW") if _has_ipv6(values) else ("GATEWAY",):
+    named = {4: "GATEWAY", 6: "IPV6_DEFAULTGW"} if _has_ipv6(values) else {4: "GATEWAY"}
+    for family, name in named.items():
         text = _value(values, name).partition("%")[0]
         if text:
             try:
-                family, address = config.parse_gateway(text)
+                gateways[family] = _next_hop(text, family)
             except ValueError as err:
                 raise files.ContentError(f"{path}: {name}: {err}") from None
-            gateways[family] = address
     return gateways
+
+
+def _next_hop(text: str, family: int) -> str:
+    found, address = config.parse_gateway(text)
+    if found != family:
+        raise ValueError(f"{model.show(text)} is not IPv{family}; write an IPv{family} address")
+    return address

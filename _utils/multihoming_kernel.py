@@ -166,7 +166,8 @@ def undo(steps: Sequence[Step]) -> str:
     """
     trouble = []
     for family in reversed(model.FAMILIES):
-        lines = [step.undo for step in steps if step.family == family][::-1]
+        mine = [step for step in steps if step.family == family]
+        lines = [line for step in reversed(mine) for line in step.undo]
         again = [lines[index] for index, _ in _batch(family, lines, force=True)]
         failures = _batch(family, again, force=True)
         trouble += [f"`ip -{family} {again[index]}`: {reason}" for index, reason in failures]

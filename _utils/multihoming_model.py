@@ -165,11 +165,11 @@ class Link:
 
 @dataclass(frozen=True)
 class Step:
-    """One line for ``ip -batch`` and the line that takes it back."""
+    """One line for ``ip -batch`` and the lines that take it back."""
 
     family: int
     do: str
-    undo: str
+    undo: tuple[str, ...]
 
 
 # --- values -----------------------------------------------------------------------------------
@@ -488,6 +488,7 @@ def route_delete_words(route: Route) -> list[str]:
     words += [_to_word(route)]
     words += _options(("via", route.via), ("dev", route.dev), ("src", route.src))
     words += _options(("metric", route.metric or None), ("mtu", route.mtu))
+    words += ["scope", _scope_word(route.scope)] if route.family == 4 else []
     words += ["proto", protocol_name(route.protocol)]
     for name, value in route.other:
         words += [name, value]

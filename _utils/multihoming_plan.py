@@ -20,6 +20,8 @@ from multihoming_model import Route, Rule, Step
 
 _Item = TypeVar("_Item", Route, Rule)
 
+# Selectors that most rules of a table differ in, and that are compared exactly.
+_TELLING = ("src", "to", "iif", "sport", "dport")
 # Protocols of stand-ins: numbers that nobody has registered (linux/rtnetlink.h, rt_protos).
 _STAND_IN_PROTOCOLS = range(250, 200, -1)
 
@@ -79,15 +81,15 @@ def _route_steps(
         if route in standing:
             continue
         if standing:
-            old = standing.pop(0)
-            coming.append(_route_step("replace", route, ("replace", old)))
+            coming.append(_route_step("replace", route, ("replace", standing.pop(0))))
         else:
             coming.append(_route_step("add", route, ("del", route)))
     for key, standing in have.items():
         kept = want.get(key, [])
+        undo = "append" if kept or len(standing) > 1 else "add"
         going += [
-            _route_step("del", route, ("append" if kept else "add", route))
-            for route in standing
+            _route_step("del", route, (undo, route))
+            for route in reversed(standing)
             if route not in kept
         ]
     # Taken back in reverse: what others need to be reachable goes last.
@@ -107,7 +109,7 @@ def _reachable_first(route: Route) -> bool:
 
 
 def _route_step(verb: str, route: Route, undo: tuple[str, Route]) -> Step:
-    return Step(route.family, _route_line(verb, route), _route_line(*undo))
+    return Step(route.family, _route_line(verb, route), (_route_line(*undo),))
 
 
 def _route_line(verb: str, route: Route) -> str:
@@ -157,17 +159,19 @@ class _Group:
 
     def __init__(self, live: Sequence[Rule], desired: Sequence[Rule]) -> None:
         self.steps: list[Step] = []
-        self._live = list(live)
-        self._count = Counter(live)
+        self._live: list[Rule] = []
+        self._count: Counter[Rule] = Counter()
         self._desired = desired
         self._wanted = set(desired)
-        self._missing = [rule for rule in desired if not self._count[rule]]
         self._stand_ins: set[Rule] = set()
+        self._having: dict[tuple[str, Any], list[Rule]] = {}
         # Only rules from before can be in the way: desired ones come in their loading order.
         self._answers: dict[tuple[Any, ...], list[Rule]] = {}
         for rule in live:
+            self._enter(rule)
             for key in rules.answers(rule):
                 self._answers.setdefault(key, []).append(rule)
+        self._missing = [rule for rule in desired if not self._count[rule]]
 
     def surplus(self) -> list[Rule]:
         """Return what is live and not desired, second copies too; stand-ins last."""
@@ -196,12 +200,11 @@ class _Group:
         """Remove a rule; others that ``ip rule del`` takes instead get a stand-in first."""
         line = _rule_line("del", rule)
         while self._count[rule]:
-            hit = next(other for other in self._live if rules.deletes(rule, other))
+            hit = self._hits(rule)[0]
             if hit != rule and hit in self._wanted:
                 self._stand_in(hit)
-            self._live.remove(hit)
-            self._count[hit] -= 1
-            self.steps.append(Step(rule.family, line, _rule_line("add", hit)))
+            self._leave(hit)
+            self.steps.append(Step(rule.family, line, (_rule_line("add", hit),)))
             if hit in self._wanted and not self._count[hit]:
                 self._missing.append(hit)
             if hit == rule:
@@ -218,9 +221,31 @@ class _Group:
         return any(rules.asked(rule) in rules.answers(other) for other in self._live)
 
     def _add(self, rule: Rule) -> None:
-        self._live.append(rule)
+        # Taking it back hits those before it that have what it names: these are added again.
+        hits = self._hits(rule)
+        undo = [_rule_line("del", rule)] * (len(hits) + 1)
+        undo += [_rule_line("add", other) for other in hits]
+        self.steps.append(Step(rule.family, _rule_line("add", rule), tuple(undo)))
+        self._enter(rule)
+
+    def _hits(self, rule: Rule) -> list[Rule]:
+        """Return the live rules that ``ip rule del`` may take for ``rule``, in its order."""
+        named = ((field, getattr(rule, field)) for field in _TELLING)
+        key = next((pair for pair in named if pair[1] is not None), None)
+        candidates = self._having.get(key, []) if key else self._live
+        return [other for other in candidates if rules.deletes(rule, other)]
+
+    def _enter(self, rule: Rule) -> None:
         self._count[rule] += 1
-        self.steps.append(Step(rule.family, _rule_line("add", rule), _rule_line("del", rule)))
+        self._live.append(rule)
+        for field in _TELLING:
+            self._having.setdefault((field, getattr(rule, field)), []).append(rule)
+
+    def _leave(self, rule: Rule) -> None:
+        self._count[rule] -= 1
+        self._live.remove(rule)
+        for field in _TELLING:
+            self._having[field, getattr(rule, field)].remove(rule)
 
 
 def _rule_line(verb: str, rule: Rule) -> str:
