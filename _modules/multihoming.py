@@ -115,7 +115,7 @@ def set_table(name, id):
 
         salt '*' multihoming.set_table gateway1 201
     """
-    return _diffs(_call(host.edit_table, name, id))
+    return _diffs(_call(host.commit_table, host.register_table, name, id))
 
 
 def delete_table(name):
@@ -133,7 +133,7 @@ def delete_table(name):
 
         salt '*' multihoming.delete_table gateway1
     """
-    return _diffs(_call(host.edit_table, name))
+    return _diffs(_call(host.commit_table, host.release_table, name))
 
 
 def _diffs(edits):

@@ -226,7 +226,7 @@ def table_present(name, id):
           multihoming.table_present:
             - id: 201
     """
-    return _table(name, id)
+    return _table(name, id, host.register_table, name, id)
 
 
 def table_absent(name):
@@ -243,14 +243,15 @@ def table_absent(name):
         gateway1:
           multihoming.table_absent: []
     """
-    return _table(name, None)
+    return _table(name, None, host.release_table, name)
 
 
-def _table(name, id_):
+def _table(name, id_, find, *arguments):
+    """Report the edits that ``find`` returns, made unless in test mode."""
     ret = {"name": name, "result": True, "changes": {}, "comment": ""}
     try:
         old = host.read_tables().ids.get(name)
-        edits = (host.table_edits if __opts__["test"] else host.edit_table)(name, id_)
+        edits = find(*arguments) if __opts__["test"] else host.commit_table(find, *arguments)
     except host.EXPECTED as err:
         return {**ret, "result": False, "comment": str(err)}
     return _report(

@@ -402,9 +402,12 @@ def _has_ipv6(values: Mapping[str, str]) -> bool:
 
 def _own(path: str, name: str, text: str) -> config.Address:
     try:
-        return config.parse_own_address(text)
+        address = config.parse_own_address(text)
     except ValueError as err:
         raise files.ContentError(f"{path}: {name}: {err}") from None
+    if (address.family == 6) != name.startswith("IPV6"):
+        raise files.ContentError(f"{path}: {name}: {model.show(text)} is of the other family")
+    return address
 
 
 def _gateways(path: str, values: Mapping[str, str]) -> dict[int, str]:

@@ -116,7 +116,7 @@ def _policy(
         return Policy(interface.name, interface.table)
     _check_live(where, addresses, link, errors)
     for family, gateway in gateways.items():
-        _check_gateway(f"{where}.gateway", family, gateway, (interface, addresses), errors)
+        _check_gateway((interface, link, addresses), family, gateway, errors)
     if not gateways and not any(spec.fields.get("to") == "default" for spec in interface.routes):
         errors.append(
             f"{where}.gateway: is not given, and neither the interface's files nor the live "
@@ -180,13 +180,13 @@ def _check_live(where: str, addresses: Sequence[Address], link: Link, errors: li
 
 
 def _check_gateway(
-    where: str,
+    interface: tuple[Interface, Link, Sequence[Address]],
     family: int,
     gateway: str,
-    interface: tuple[Interface, Sequence[Address]],
     errors: list[str],
 ) -> None:
-    settings, addresses = interface
+    settings, link, addresses = interface
+    where = f"interfaces.{settings.name}.gateway"
     mine = [address for address in addresses if address.family == family]
     inside = [address for address in mine if _inside(gateway, address)]
     if not mine:
@@ -194,7 +194,7 @@ def _check_gateway(
             f"{where}: {gateway} is IPv{family}, but {settings.name} has no IPv{family} address; "
             f"remove it, or add an IPv{family} address to `addresses`"
         )
-    elif any(address.address == gateway for address in addresses):
+    elif gateway in {*_live(link), *(address.address for address in addresses)}:
         errors.append(f"{where}: {gateway} is {settings.name}'s own address; write the router's")
     elif not inside and not _link_local(gateway) and not settings.onlink:
         subnets = ", ".join(dict.fromkeys(_subnet(address) for address in mine))
@@ -328,7 +328,7 @@ def _check_vias(
     errors: list[str],
 ) -> None:
     """Check that next hops of further routes lie on a link; the gateway is checked by itself."""
-    own = {address.address for address in addresses}
+    own = {*_live(links[interface.name]), *(address.address for address in addresses)}
     reached = {interface.name: _attached(routes)}
     near: set[tuple[str | None, str]] = set()
     for spec in interface.routes:
@@ -337,10 +337,10 @@ def _check_vias(
         for via, dev in () if spec.fields.get("onlink") else dict.fromkeys(hops):
             if via in own:
                 errors.append(f"{spec.where}: {via} is {dev}'s own address; write the router's")
-            elif via and not _link_local(via) and (via, dev) not in near:
+            elif via and dev in links and not _link_local(via) and (via, dev) not in near:
                 near.add((via, dev))
                 if dev not in reached:
-                    reached[dev] = _subnets(links.get(dev))
+                    reached[dev] = _subnets(links[dev])
                 if not any(via in network for network in reached[dev]):
                     errors.append(_far(spec.where, via, dev))
 
@@ -355,9 +355,8 @@ def _attached(routes: Iterable[Route]) -> list[netaddr.IPNetwork]:
     ]
 
 
-def _subnets(link: Link | None) -> list[netaddr.IPNetwork]:
-    live = link.addresses if link else ()
-    return [model.network(model.network_of(a.address, a.length)) for a in live]
+def _subnets(link: Link) -> list[netaddr.IPNetwork]:
+    return [model.network(model.network_of(a.address, a.length)) for a in link.addresses]
 
 
 def _far(where: str, via: str, dev: str) -> str:

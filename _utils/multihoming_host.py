@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -377,25 +377,28 @@ def _verify(goal: Goal) -> None:
 # --- single tables and interfaces -------------------------------------------------------------
 
 
-def table_edits(name: Any, id_: Any = None) -> list[Edit]:
-    """Return the edits of rt_tables that give ``name`` an id, or take it away when id is None.
-
-    Raises HostError.
-    """
-    problems = [problem for problem in (rt_tables.check_name(name),) if problem]
-    if id_ is not None:
-        problems += [problem for problem in (rt_tables.check_id(id_),) if problem]
-    if problems:
-        raise HostError(problems)
+def register_table(name: Any, id_: Any) -> list[Edit]:
+    """Return the edits of rt_tables that give ``name`` the id; raises HostError."""
+    problems = [rt_tables.check_name(name), rt_tables.check_id(id_)]
+    if any(problems):
+        raise HostError([problem for problem in problems if problem])
     with _as_host_error():
         tables = read_tables()
-        if id_ is None:
-            _check_unused(name, tables)
-            return _edits(tables.texts, rt_tables.release(tables, [name]))
         conflicts = rt_tables.conflicts(tables, {name: id_})
         if conflicts:
             raise HostError(conflicts)
         return _edits(tables.texts, rt_tables.register(tables, {name: id_}))
+
+
+def release_table(name: Any) -> list[Edit]:
+    """Return the edits of rt_tables that take ``name`` away; raises HostError."""
+    problem = rt_tables.check_name(name)
+    if problem:
+        raise HostError([problem])
+    with _as_host_error():
+        tables = read_tables()
+        _check_unused(name, tables)
+        return _edits(tables.texts, rt_tables.release(tables, [name]))
 
 
 def _check_unused(name: str, tables: rt_tables.Tables) -> None:
@@ -414,11 +417,11 @@ def _check_unused(name: str, tables: rt_tables.Tables) -> None:
         )
 
 
-def edit_table(name: Any, id_: Any = None) -> list[Edit]:
-    """Make the edits of ``table_edits`` and return them."""
+def commit_table(find: Callable[..., list[Edit]], *arguments: Any) -> list[Edit]:
+    """Make the edits that ``register_table`` or ``release_table`` finds, and return them."""
     need_root()
     with _as_host_error(), files.lock():
-        edits = table_edits(name, id_)
+        edits = find(*arguments)
         files.commit(edits)
         return edits
 

@@ -150,9 +150,11 @@ def commit(steps: Sequence[Step]) -> None:
             undo(done + batch)
             raise
         for index, reason in failures:
+            # Without an index `ip` gave up on the whole batch, and may have done any of it.
             left = undo(done + batch[:index])
+            line = f"`ip -{family} {batch[index].do}`" if index is not None else "`ip -batch`"
             raise KernelError(
-                f"`ip -{family} {batch[index].do}` failed: {reason}; "
+                f"{line} failed: {reason}; "
                 + (f"undoing failed too: {left}" if left else "what was done before is undone")
             )
         done += batch
@@ -168,22 +170,26 @@ def undo(steps: Sequence[Step]) -> str:
     for family in reversed(model.FAMILIES):
         mine = [step for step in steps if step.family == family]
         lines = [line for step in reversed(mine) for line in step.undo]
-        again = [lines[index] for index, _ in _batch(family, lines, force=True)]
-        failures = _batch(family, again, force=True)
-        trouble += [f"`ip -{family} {again[index]}`: {reason}" for index, reason in failures]
+        failed = [index for index, _ in _batch(family, lines, force=True) if index is not None]
+        again = [lines[index] for index in failed]
+        trouble += [
+            f"`ip -{family} {'-batch' if index is None else again[index]}`: {reason}"
+            for index, reason in _batch(family, again, force=True)
+        ]
     return "; ".join(trouble)
 
 
-def _batch(family: int, lines: list[str], force: bool = False) -> list[tuple[int, str]]:
+def _batch(family: int, lines: list[str], force: bool = False) -> list[tuple[int | None, str]]:
     """Run lines with one ``ip -batch``; return (index, reason) of those that failed.
 
-    Without ``force`` the first failure ends the batch.
+    Without ``force`` the first failure ends the batch. The index is None when ``ip`` does not say
+    which line it was: it was killed, or does not know a word.
     """
     if not lines:
         return []
     options = [f"-{family}", *(["-force"] if force else []), "-batch", "-"]
     result = _run(options, "".join(f"{line}\n" for line in lines))
-    failures = []
+    failures: list[tuple[int | None, str]] = []
     reason: list[str] = []
     for line in result.stderr.splitlines():
         failed = re.match(r"Command failed -:(\d+)", line)
@@ -193,7 +199,7 @@ def _batch(family: int, lines: list[str], force: bool = False) -> list[tuple[int
         else:
             reason.append(line)
     if result.returncode and not failures:
-        failures.append((0, " ".join(reason) or f"exit status {result.returncode}"))
+        failures.append((None, " ".join(reason) or f"exit status {result.returncode}"))
     return failures
 
 

@@ -455,7 +455,12 @@ def _nexthop_order(hop: Nexthop) -> tuple[str, str, int]:
 
 
 def route_words(route: Route, table: str | None = None) -> list[str]:
-    """Return the words for ``ip route add``; ``table`` is written instead of the id when given.
+    """Return the words for ``ip route add``.
+
+    table
+        Written instead of the id; scopes and protocols then have their names as well. Without it
+        all are numbers: in a batch iproute2 takes a name for the number that it read last (the
+        caches in lib/rt_names.c).
 
     What iproute2 assumes anyway is left out, so the lines look like those people write:
     ``192.168.1.0/24 dev eth1 src 192.168.1.220 table gateway1``.
@@ -466,20 +471,16 @@ def route_words(route: Route, table: str | None = None) -> list[str]:
     if route.metric != default_metric(route.family):
         words += ["metric", str(route.metric)]
     if route.scope != default_scope(route.type, route.family, _has_gateway(route)):
-        words += ["scope", _scope_word(route.scope)]
+        words += ["scope", _scope_word(route.scope) if table else str(route.scope)]
     words += _options(("mtu", route.mtu))
     if route.protocol != BOOT:
-        words += ["proto", protocol_name(route.protocol)]
+        words += ["proto", protocol_name(route.protocol) if table else str(route.protocol)]
     for name, value in route.other:
         words += [name, value]
     if route.onlink:
         words += ["onlink"]
     words += ["table", table or str(route.table)]
-    for hop in route.nexthops:
-        words += ["nexthop", *_options(("via", hop.via), ("dev", hop.dev))]
-        words += ["weight", str(hop.weight)] if hop.weight != 1 else []
-        words += ["onlink"] if hop.onlink else []
-    return words
+    return words + _nexthop_words(route, onlink=True)
 
 
 def route_delete_words(route: Route) -> list[str]:
@@ -488,19 +489,25 @@ def route_delete_words(route: Route) -> list[str]:
     words += [_to_word(route)]
     words += _options(("via", route.via), ("dev", route.dev), ("src", route.src))
     words += _options(("metric", route.metric or None), ("mtu", route.mtu))
-    words += ["scope", _scope_word(route.scope)] if route.family == 4 else []
-    words += ["proto", protocol_name(route.protocol)]
+    words += ["scope", str(route.scope)] if route.family == 4 else []
+    words += ["proto", str(route.protocol)]
     for name, value in route.other:
         words += [name, value]
     words += ["table", str(route.table)]
+    return words + _nexthop_words(route, onlink=False)
+
+
+def _nexthop_words(route: Route, onlink: bool) -> list[str]:
+    words = []
     for hop in route.nexthops:
         words += ["nexthop", *_options(("via", hop.via), ("dev", hop.dev))]
         words += ["weight", str(hop.weight)] if hop.weight != 1 else []
+        words += ["onlink"] if hop.onlink and onlink else []
     return words
 
 
 def rule_words(rule: Rule, table: str | None = None) -> list[str]:
-    """Return the words for ``ip rule add`` and ``ip rule del``.
+    """Return the words for ``ip rule add`` and ``ip rule del``; see ``route_words``.
 
     They look like those people write: ``from 192.168.1.220 table gateway1 priority 20000``.
     """
@@ -516,7 +523,8 @@ def rule_words(rule: Rule, table: str | None = None) -> list[str]:
         words += [name, value] if value else [name]
     words += _options(("suppress_prefixlength", rule.suppress_prefixlength))
     words += rule.action.split() if rule.action != "lookup" else []
-    words += ["protocol", protocol_name(rule.protocol)] if rule.protocol else []
+    if rule.protocol:
+        words += ["protocol", protocol_name(rule.protocol) if table else str(rule.protocol)]
     words += _options(("priority", rule.priority))
     return words
 

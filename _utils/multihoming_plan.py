@@ -181,6 +181,7 @@ class _Group:
             rest[rule] -= 1
             if rest[rule] < 0:
                 surplus.append(rule)
+        surplus.reverse()  # so that they come back in their order when it is undone
         surplus.sort(key=lambda rule: (rule in self._stand_ins, -rules.specificity(rule)))
         return surplus
 
@@ -243,9 +244,15 @@ class _Group:
 
     def _leave(self, rule: Rule) -> None:
         self._count[rule] -= 1
-        self._live.remove(rule)
+        _drop(self._live, rule)
         for field in _TELLING:
-            self._having[field, getattr(rule, field)].remove(rule)
+            _drop(self._having[field, getattr(rule, field)], rule)
+
+
+def _drop(items: list[Rule], rule: Rule) -> None:
+    """Remove this very object; most are near the end, and comparing rules is slow."""
+    index = next(i for i in range(len(items) - 1, -1, -1) if items[i] is rule)
+    del items[index]
 
 
 def _rule_line(verb: str, rule: Rule) -> str:
