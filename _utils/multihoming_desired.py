@@ -16,6 +16,8 @@ import netaddr
 from multihoming_config import Address, Config, Interface, Spec
 from multihoming_model import Link, Policy, Route, Rule
 
+_Claim = tuple[str, Rule]  # an interface and one of its rules
+
 
 @dataclass(frozen=True)
 class Found:
@@ -417,35 +419,40 @@ def _outcome(rule: Rule) -> tuple[str, int | None]:
 
 
 def _contradictions(made: Mapping[str, Policy], wanted: Config) -> list[str]:
-    """Name rules of different interfaces that claim the same packets."""
-    claims: dict[tuple[int, int | None], list[tuple[str, Rule]]] = {}
+    """Name rules of different interfaces that claim the same packets, once a pair."""
+    claims: dict[tuple[int, int | None], list[_Claim]] = {}
     for name, policy in made.items():
         for rule in policy.rules:
             claims.setdefault((rule.family, rule.priority), []).append((name, rule))
-    errors = []
+    errors: dict[tuple[str, str], str] = {}
     for group in claims.values():
-        errors += [_claimed_twice(*pair) for pair in _overlapping(group)]
-    return errors + _overridden(made, wanted)
+        for one, other in _overlapping(group):
+            errors.setdefault((one[0], other[0]), _claimed_twice(one, other))
+    return [*errors.values(), *_overridden(made, wanted)]
 
 
-def _overlapping(
-    group: Sequence[tuple[str, Rule]],
-) -> list[tuple[tuple[str, Rule], tuple[str, Rule]]]:
+def _overlapping(group: Sequence[_Claim]) -> list[tuple[_Claim, _Claim]]:
+    """Return pairs of one priority that claim the same sources, or select by the very same.
+
+    A mark and a source address, say, may well meet in one packet: that is for the administrator.
+    """
     if len({name for name, _ in group}) < 2:
         return []
     pairs = []
-    single: dict[str, tuple[str, Rule]] = {}
-    rest = []
+    same: dict[Rule, _Claim] = {}
+    singles: list[_Claim] = []
+    broad: list[_Claim] = []
     for claim in group:
-        source = claim[1].src
-        if _plain(claim[1]) and source and "/" not in source:
-            if source in single and single[source][0] != claim[0]:
-                pairs.append((single[source], claim))
-            single[source] = claim
-        else:
-            rest.append(claim)
-    for index, claim in enumerate(rest):
-        for other in (*rest[index + 1 :], *single.values()):
+        rule = claim[1]
+        twin = same.setdefault(replace(rule, table=None), claim)
+        if twin[0] != claim[0]:
+            pairs.append((twin, claim))
+        elif _plain(rule) and rule.src and "/" not in rule.src:
+            singles.append(claim)
+        elif rule.src or _plain(rule):
+            broad.append(claim)
+    for index, claim in enumerate(broad):
+        for other in (*broad[index + 1 :], *singles):
             if claim[0] != other[0] and rules_.overlap(claim[1], other[1]):
                 pairs.append((claim, other))
     return pairs
@@ -456,7 +463,7 @@ def _plain(rule: Rule) -> bool:
     return rule == Rule(rule.family, rule.priority, rule.table, src=rule.src)
 
 
-def _claimed_twice(one: tuple[str, Rule], other: tuple[str, Rule]) -> str:
+def _claimed_twice(one: _Claim, other: _Claim) -> str:
     return (
         f"interfaces.{one[0]} and interfaces.{other[0]}: "
         f"`{' '.join(model.rule_words(one[1], '...'))}` and "

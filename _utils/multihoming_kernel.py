@@ -22,6 +22,7 @@ from multihoming_model import Link, LinkAddress, Step
 NEEDED = "iproute2 5.2"  # the first whose `ip` has both -json for rules and -Numeric
 _MAIN = 254
 _TIMEOUT = 120
+_NOTHING_TO_UNDO = re.compile("File exists|No such|does not exist")
 _IF_INET6 = "/proc/self/net/if_inet6"
 
 
@@ -146,12 +147,11 @@ def commit(steps: Sequence[Step]) -> None:
         try:
             failures = _batch(family, [step.do for step in batch])
         except BaseException:
-            # Nobody can tell how far `ip` came: taking back a step that was not made does no harm.
-            undo(done + batch)
+            undo(done + batch, certain=False)  # nobody can tell how far `ip` came
             raise
         for index, reason in failures:
             # Without an index `ip` gave up on the whole batch, and may have done any of it.
-            left = undo(done + batch[:index])
+            left = undo(done + batch[:index], certain=index is not None)
             line = f"`ip -{family} {batch[index].do}`" if index is not None else "`ip -batch`"
             raise KernelError(
                 f"{line} failed: {reason}; "
@@ -160,8 +160,11 @@ def commit(steps: Sequence[Step]) -> None:
         done += batch
 
 
-def undo(steps: Sequence[Step]) -> str:
+def undo(steps: Sequence[Step], certain: bool = True) -> str:
     """Take the steps back, last first; return what went wrong, empty when nothing did.
+
+    certain
+        All of the steps were made. Otherwise a line that finds nothing to take back is fine.
 
     Lines that fail are tried again once the others are through: while new rules still stand, a
     next hop on another interface can be out of reach.
@@ -175,6 +178,7 @@ def undo(steps: Sequence[Step]) -> str:
         trouble += [
             f"`ip -{family} {'-batch' if index is None else again[index]}`: {reason}"
             for index, reason in _batch(family, again, force=True)
+            if certain or not _NOTHING_TO_UNDO.search(reason)
         ]
     return "; ".join(trouble)
 
