@@ -23,7 +23,14 @@ or ``backend`` read those that are not given from the pillar.
           gateway: 192.168.1.254
 """
 
+import sys
+
 from salt.exceptions import CommandExecutionError
+
+# After a sync within a run, Salt executes this file anew but leaves imported modules as they are.
+if "multihoming_host" in sys.modules and sys.modules["multihoming_host"].is_outdated():
+    for _name in [name for name in sys.modules if name.startswith("multihoming_")]:
+        del sys.modules[_name]
 
 try:
     import multihoming_host as host

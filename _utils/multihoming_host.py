@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -24,6 +26,20 @@ import multihoming_rt_tables as rt_tables
 from multihoming_files import Edit
 
 BACKENDS = (network_scripts, none)
+
+_IMPORTED = time.time()
+_RoutesAndRules = tuple[list[model.Route], list[model.Rule]]
+# Once for a way back, once more for next hops that the rules of the time kept out of reach, and
+# one to see that all is well.
+_ROLL_BACKS = 3
+
+
+def is_outdated() -> bool:
+    """Tell whether a sync has brought newer shared code than this process has imported."""
+    folder = os.path.dirname(__file__)
+    shared = [name for name in os.listdir(folder) if re.fullmatch(r"multihoming_\w+\.py", name)]
+    newest = max((os.path.getmtime(os.path.join(folder, name)) for name in shared), default=0.0)
+    return newest > _IMPORTED
 
 
 class HostError(Exception):
@@ -79,6 +95,7 @@ class Work:
     steps: tuple[model.Step, ...]
     after: tuple[Edit, ...]
     report: Mapping[str, Any]
+    current: _RoutesAndRules
 
     @property
     def pending(self) -> bool:
@@ -255,13 +272,13 @@ def _compare(goal: Goal, tables: rt_tables.Tables, state: kernel.State) -> Work:
     differences = plan.differences([*current[0], *current[1]], [*should[0], *should[1]])
     devices = _devices(goal, texts, known, current[0]) if steps else {}
     report = {
-        "commands": [f"ip -{step.family} {step.do}" for step in steps],
+        "commands": [f"ip -{step.family} {step.line}" for step in steps],
         "files": {edit.path: files.diff(edit) for edit in _merged([*before, *after])},
         "interfaces": _interfaces(differences, devices, known),
         "tables": _tables(tables.owned, final.owned),
         "notes": [f"{name} {why}: skipped" for name, why in goal.outcome.skipped.items()],
     }
-    return Work(goal, tuple(before), tuple(steps), tuple(after), report)
+    return Work(goal, tuple(before), tuple(steps), tuple(after), report, current)
 
 
 def _current(
@@ -339,26 +356,39 @@ def _tables(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, An
 
 def _commit(work: Work) -> None:
     done: list[Edit] = []
-    stepped = False
     try:
         files.commit(work.before)
         done += work.before
         kernel.commit(work.steps)
-        stepped = True
         files.commit(work.after)
         done += work.after
         _verify(work.goal)
     except BaseException as err:
-        left = [kernel.undo(work.steps) if stepped else "", files.restore(done)]
+        left = _roll_back(work, done)
         if not isinstance(err, EXPECTED):
             raise
-        trouble = "; ".join(filter(None, left))
-        raise HostError(
-            [
-                *getattr(err, "errors", [str(err)]),
-                *([f"undoing failed: {trouble}"] if trouble else []),
-            ]
-        ) from err
+        outcome = f"putting back failed too: {left}" if left else "everything is as it was before"
+        raise HostError([f"{err}; {outcome}"]) from err
+
+
+def _roll_back(work: Work, done: Sequence[Edit]) -> str:
+    """Put back files and kernel; return what could not be, empty when all is as before.
+
+    The way back is planned from what the kernel holds now: nobody can tell how far a batch came.
+    """
+    trouble = files.restore(done)
+    steps: list[model.Step] = []
+    try:
+        for _ in range(_ROLL_BACKS):
+            now = _current(work.goal.ids, kernel.read(sorted(work.goal.ids)))
+            steps = plan.steps(now, work.current)
+            if not steps:
+                return trouble
+            kernel.commit(steps, force=True)
+    except EXPECTED as err:
+        return "; ".join(filter(None, [trouble, str(err)]))
+    left = [f"ip -{step.family} {step.line}" for step in steps]
+    return "; ".join(filter(None, [trouble, *left[:10]]))
 
 
 def _verify(goal: Goal) -> None:
@@ -366,12 +396,7 @@ def _verify(goal: Goal) -> None:
     left = _compare(goal, read_tables(), kernel.read(sorted(goal.ids)))
     if left.pending:
         differing = [*left.report["commands"], *left.report["files"]]
-        raise HostError(
-            [
-                "the changes did not hold, so they were undone; still differing: "
-                + "; ".join(differing[:10])
-            ]
-        )
+        raise HostError(["the changes did not hold; still differing: " + "; ".join(differing[:10])])
 
 
 # --- single tables and interfaces -------------------------------------------------------------

@@ -22,7 +22,6 @@ from multihoming_model import Link, LinkAddress, Step
 NEEDED = "iproute2 5.2"  # the first whose `ip` has both -json for rules and -Numeric
 _MAIN = 254
 _TIMEOUT = 120
-_NOTHING_TO_UNDO = re.compile("File exists|No such|does not exist")
 _IF_INET6 = "/proc/self/net/if_inet6"
 
 
@@ -139,72 +138,30 @@ def _link(entry: Mapping[str, Any]) -> Link:
 # --- writing ----------------------------------------------------------------------------------
 
 
-def commit(steps: Sequence[Step]) -> None:
-    """Run the steps in order; when one fails, undo those before it and raise KernelError."""
-    done: list[Step] = []
+def commit(steps: Iterable[Step], force: bool = False) -> None:
+    """Run the steps in order, those of IPv4 before those of IPv6.
+
+    force
+        Go on after a line that fails, and say nothing of it.
+
+    Raises KernelError at the first that fails; what was done before stays done.
+    """
     for family in model.FAMILIES:
-        batch = [step for step in steps if step.family == family]
-        try:
-            failures = _batch(family, [step.do for step in batch])
-        except BaseException:
-            undo(done + batch, certain=False)  # nobody can tell how far `ip` came
-            raise
-        for index, reason in failures:
-            # Without an index `ip` gave up on the whole batch, and may have done any of it.
-            left = undo(done + batch[:index], certain=index is not None)
-            line = f"`ip -{family} {batch[index].do}`" if index is not None else "`ip -batch`"
-            raise KernelError(
-                f"{line} failed: {reason}; "
-                + (f"undoing failed too: {left}" if left else "what was done before is undone")
-            )
-        done += batch
+        lines = [step.line for step in steps if step.family == family]
+        if lines:
+            _batch(family, lines, force)
 
 
-def undo(steps: Sequence[Step], certain: bool = True) -> str:
-    """Take the steps back, last first; return what went wrong, empty when nothing did.
-
-    certain
-        All of the steps were made. Otherwise a line that finds nothing to take back is fine.
-
-    Lines that fail are tried again once the others are through: while new rules still stand, a
-    next hop on another interface can be out of reach.
-    """
-    trouble = []
-    for family in reversed(model.FAMILIES):
-        mine = [step for step in steps if step.family == family]
-        lines = [line for step in reversed(mine) for line in step.undo]
-        failed = [index for index, _ in _batch(family, lines, force=True) if index is not None]
-        again = [lines[index] for index in failed]
-        trouble += [
-            f"`ip -{family} {'-batch' if index is None else again[index]}`: {reason}"
-            for index, reason in _batch(family, again, force=True)
-            if certain or not _NOTHING_TO_UNDO.search(reason)
-        ]
-    return "; ".join(trouble)
-
-
-def _batch(family: int, lines: list[str], force: bool = False) -> list[tuple[int | None, str]]:
-    """Run lines with one ``ip -batch``; return (index, reason) of those that failed.
-
-    Without ``force`` the first failure ends the batch. The index is None when ``ip`` does not say
-    which line it was: it was killed, or does not know a word.
-    """
-    if not lines:
-        return []
+def _batch(family: int, lines: Sequence[str], force: bool) -> None:
     options = [f"-{family}", *(["-force"] if force else []), "-batch", "-"]
     result = _run(options, "".join(f"{line}\n" for line in lines))
-    failures: list[tuple[int | None, str]] = []
-    reason: list[str] = []
-    for line in result.stderr.splitlines():
-        failed = re.match(r"Command failed -:(\d+)", line)
-        if failed:
-            failures.append((int(failed[1]) - 1, " ".join(reason)))
-            reason = []
-        else:
-            reason.append(line)
-    if result.returncode and not failures:
-        failures.append((None, " ".join(reason) or f"exit status {result.returncode}"))
-    return failures
+    if result.returncode and not force:
+        # There is no line number when `ip` was killed, or does not know a word.
+        failed = re.search(r"Command failed -:(\d+)", result.stderr)
+        line = f"ip -{family} {lines[int(failed[1]) - 1]}" if failed else f"ip -{family} -batch"
+        said = [text for text in result.stderr.splitlines() if "Command failed -" not in text]
+        reason = " ".join(said) or f"exit status {result.returncode}"
+        raise KernelError(f"`{line}` failed: {reason}")
 
 
 def _show(options: list[str], commands: list[str]) -> list[list[dict[str, Any]]]:

@@ -165,11 +165,10 @@ class Link:
 
 @dataclass(frozen=True)
 class Step:
-    """One line for ``ip -batch`` and the lines that take it back."""
+    """One line for ``ip -batch``."""
 
     family: int
-    do: str
-    undo: tuple[str, ...]
+    line: str
 
 
 # --- values -----------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
-"""Desired against current: the ordered steps that turn one into the other, each with its inverse.
+"""Desired against current: the ordered steps that turn one into the other.
 
 Pure. Routes come before the rules that lead to them and go after; a replacement is in place before
-the old goes, so that no packet finds a gap.
+the old goes, so that no packet finds a gap. The way back is a plan as well, with the sides swapped.
 
 The kernel compares rules loosely (see multihoming_rules). Where one stands in the way of another,
 a copy of it that differs only in ``protocol`` stands in until both are in place.
@@ -75,25 +75,27 @@ def _route_steps(
     have = _by_key(current)
     want = _by_key(desired)
     coming: list[Step] = []
-    going: list[Step] = []
     for route in sorted(desired, key=_reachable_first):
         standing = have.get(route.key, [])
-        if route in standing:
-            continue
-        if standing:
-            coming.append(_route_step("replace", route, ("replace", standing.pop(0))))
-        else:
-            coming.append(_route_step("add", route, ("del", route)))
-    for key, standing in have.items():
-        kept = want.get(key, [])
-        undo = "append" if kept or len(standing) > 1 else "add"
-        going += [
-            _route_step("del", route, (undo, route))
-            for route in reversed(standing)
-            if route not in kept
-        ]
-    # Taken back in reverse: what others need to be reachable goes last.
-    return coming, sorted(going, key=lambda step: "via" not in step.do)
+        if route not in standing:
+            coming.append(_route_step(_verb(len(standing), len(want[route.key])), route))
+            if len(standing) == len(want[route.key]) == 1:
+                standing.clear()
+    going = [
+        _route_step("del", route)
+        for key, standing in have.items()
+        for route in standing
+        if route not in want.get(key, [])
+    ]
+    # The other way round: what others need to be reachable goes last.
+    return coming, sorted(going, key=lambda step: "via" not in step.line)
+
+
+def _verb(standing: int, wanted: int) -> str:
+    """Return how a route comes beside others of its key; the kernel can hold several."""
+    if standing == wanted == 1:
+        return "replace"
+    return "add" if standing == 0 and wanted == 1 else "append"
 
 
 def _by_key(routes: Iterable[Route]) -> dict[tuple[object, ...], list[Route]]:
@@ -108,13 +110,9 @@ def _reachable_first(route: Route) -> bool:
     return bool(route.via or route.nexthops)
 
 
-def _route_step(verb: str, route: Route, undo: tuple[str, Route]) -> Step:
-    return Step(route.family, _route_line(verb, route), (_route_line(*undo),))
-
-
-def _route_line(verb: str, route: Route) -> str:
+def _route_step(verb: str, route: Route) -> Step:
     words = model.route_delete_words(route) if verb == "del" else model.route_words(route)
-    return " ".join(["route", verb, *words])
+    return Step(route.family, " ".join(["route", verb, *words]))
 
 
 # --- rules ------------------------------------------------------------------------------------
@@ -181,31 +179,32 @@ class _Group:
             rest[rule] -= 1
             if rest[rule] < 0:
                 surplus.append(rule)
-        surplus.reverse()  # so that they come back in their order when it is undone
         surplus.sort(key=lambda rule: (rule in self._stand_ins, -rules.specificity(rule)))
         return surplus
 
     def add_missing(self) -> None:
         """Add what is desired and not live, with stand-ins for what is in the way."""
-        while self._missing:
-            missing, self._missing = rules.loading_order(self._missing), []
-            for rule in missing:
-                blockers = self._answers.get(rules.asked(rule), [])
-                for blocker in sorted(set(blockers), key=rules.specificity):
-                    if self._count[blocker]:
-                        self._stand_in(blocker)
-                        self.remove(blocker)
-                self._add(rule)
+        pending: list[Rule] = []
+        while self._missing or pending:
+            if self._missing:  # taking a rule out of the way makes it missing
+                pending = rules.loading_order([*pending, *self._missing])[::-1]
+                self._missing = []
+            rule = pending.pop()
+            blockers = self._answers.get(rules.asked(rule), [])
+            for blocker in sorted(set(blockers), key=rules.specificity):
+                if self._count[blocker]:
+                    self._stand_in(blocker)
+                    self.remove(blocker)
+            self._add(rule)
 
     def remove(self, rule: Rule) -> None:
         """Remove a rule; others that ``ip rule del`` takes instead get a stand-in first."""
-        line = _rule_line("del", rule)
         while self._count[rule]:
             hit = self._hits(rule)[0]
             if hit != rule and hit in self._wanted:
                 self._stand_in(hit)
             self._leave(hit)
-            self.steps.append(Step(rule.family, line, (_rule_line("add", hit),)))
+            self.steps.append(_rule_step("del", rule))
             if hit in self._wanted and not self._count[hit]:
                 self._missing.append(hit)
             if hit == rule:
@@ -222,11 +221,7 @@ class _Group:
         return any(rules.asked(rule) in rules.answers(other) for other in self._live)
 
     def _add(self, rule: Rule) -> None:
-        # Taking it back hits those before it that have what it names: these are added again.
-        hits = self._hits(rule)
-        undo = [_rule_line("del", rule)] * (len(hits) + 1)
-        undo += [_rule_line("add", other) for other in hits]
-        self.steps.append(Step(rule.family, _rule_line("add", rule), tuple(undo)))
+        self.steps.append(_rule_step("add", rule))
         self._enter(rule)
 
     def _hits(self, rule: Rule) -> list[Rule]:
@@ -255,5 +250,5 @@ def _drop(items: list[Rule], rule: Rule) -> None:
     del items[index]
 
 
-def _rule_line(verb: str, rule: Rule) -> str:
-    return " ".join(["rule", verb, *model.rule_words(rule)])
+def _rule_step(verb: str, rule: Rule) -> Step:
+    return Step(rule.family, " ".join(["rule", verb, *model.rule_words(rule)]))

@@ -1,7 +1,11 @@
 """A real master and two real minions, each in a network namespace with several NICs."""
 
 import json
+import logging
+import os
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -42,12 +46,17 @@ NICS = {
 }
 
 
+def pytest_unconfigure():
+    # At its end Salt's logging writes to streams that pytest has closed, and says so at length.
+    logging.raiseExceptions = False
+
+
 @attr.s(kw_only=True, slots=True)
 class Minion(SaltMinion):
     """A minion that runs on a server of the lab, perhaps with a Python of its own."""
 
     server = attr.ib()
-    interpreter = attr.ib(default=None)
+    fresh_python = attr.ib(default=None)
 
     @classmethod
     def write_config(cls, config):
@@ -58,14 +67,116 @@ class Minion(SaltMinion):
 
     def cmdline(self, *args):
         command = super().cmdline(*args)
-        if self.interpreter:
-            script = Path(self.interpreter).with_name("salt-minion")
-            command[:2] = [str(self.interpreter), str(script)]
+        if self.fresh_python:
+            command[:2] = self.fresh_python.script("salt-minion")
         return self.server.argv(*command)
 
     def forget(self):
         """Take away what the minion has synced and cached; only while it does not run."""
-        shutil.rmtree(self.config["cachedir"], ignore_errors=True)
+        for key in ("cachedir", "extension_modules"):
+            shutil.rmtree(self.config[key], ignore_errors=True)
+
+
+class FreshPython:
+    """A Python that has Salt, but not netaddr until somebody installs it there.
+
+    It looks for what it does not have in the second virtual environment beside this one.
+    """
+
+    def __init__(self, directory):
+        self._base = Path(sys.prefix, "fresh")
+        self._wheels = Path(sys.prefix, "wheels")
+        if not (self._base / "bin/python").exists() or not self._wheels.exists():
+            pytest.skip(f"there is no {self._base}, which make test sets up")
+        self._python = Path(directory, "bin/python")
+        base = [self._base / "bin/python", "-m", "venv", "--without-pip", directory]
+        subprocess.run(base, check=True)
+        where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+        shared = self._ask(where, self._base / "bin/python")
+        Path(self._ask(where), "shared.pth").write_text(
+            f"import site; site.addsitedir({shared!r})\n"
+        )
+
+    def _ask(self, code, python=None):
+        command = [python or self._python, "-c", code]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def script(self, name):
+        """Return the command that runs one of Salt's own scripts with this Python."""
+        return [str(self._python), str(self._base / "bin" / name)]
+
+    def environment(self):
+        """Return the environment in which pip finds netaddr, and finds it only here."""
+        own = {key: value for key, value in os.environ.items() if not key.startswith("PIP_")}
+        pip = {
+            "PIP_NO_INDEX": "1",
+            "PIP_FIND_LINKS": str(self._wheels),
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        }
+        return {**own, **pip, "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def netaddr(self):
+        """Return where this Python finds netaddr: None, own or elsewhere."""
+        found = self._ask(
+            "import importlib.util as u; s = u.find_spec('netaddr'); print(s and s.origin)"
+        )
+        if found == "None":
+            return None
+        return "own" if found.startswith(str(self._python.parents[1])) else "elsewhere"
+
+
+class SaltCall:
+    """``salt-call --local`` on a server, with a configuration and cache of its own."""
+
+    def __init__(self, server, directory, checkout, fresh_python=None):
+        self._server = server
+        self._directory = Path(directory)
+        self._script = [sys.executable, str(Path(sys.executable).with_name("salt-call"))]
+        self._environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+        if fresh_python:
+            self._script = fresh_python.script("salt-call")
+            self._environment = fresh_python.environment()
+        configuration = {
+            "id": "local",
+            "file_client": "local",
+            "file_roots": {"base": [str(checkout), str(checkout / "states")]},
+            "pillar_roots": {"base": [str(self._directory / "pillar")]},
+            "root_dir": str(self._directory / "root"),
+            "cachedir": str(self._directory / "cache"),
+            **QUIET,
+        }
+        self._write("conf/minion", configuration)
+        self._write("pillar/top.sls", {"base": {"*": ["local"]}})
+
+    def _write(self, name, data):
+        path = self._directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(data, indent=1) + "\n")
+
+    def pillar(self, data):
+        """Write the multihoming pillar."""
+        self._write("pillar/local.sls", {"multihoming": data})
+
+    def raw(self, function, *args):
+        """Run a function; return the ``CompletedProcess``, whose status tells failure."""
+        options = ("--local", "--retcode-passthrough", "--log-level=warning")
+        options += ("--out=json", "--out-indent=-1")
+        conf = f"--config-dir={self._directory / 'conf'}"
+        command = [*self._script, conf, *options, function, *args]
+        return self._server.run(*command, env=self._environment)
+
+    def run(self, function, *args):
+        """Run a function and return what it returns."""
+        done = self.raw(function, *args)
+        try:
+            return json.loads(done.stdout)["local"]
+        except (ValueError, KeyError) as err:
+            raise AssertionError(f"{function}: {done.stdout}{done.stderr}") from err
+
+    def states(self, *args):
+        """Apply the states; return the results in full."""
+        return self.run("state.apply", "multihoming", *args)
 
 
 class Salt:
@@ -74,6 +185,11 @@ class Salt:
     def __init__(self, daemon):
         self._cli = daemon.salt_cli(timeout=TIMEOUT)
         self._pillar = Path(daemon.config["pillar_roots"]["base"][0])
+
+    def restore(self):
+        """Write pillar and top file as they are at the start."""
+        self.pillar(**PILLAR)
+        self.top(**{name: name for name in PILLAR})
 
     def pillar(self, **minions):
         """Write the multihoming pillar of some minions; None is no pillar at all."""
@@ -90,7 +206,7 @@ class Salt:
         (self._pillar / "top.sls").write_text(json.dumps(top, indent=1) + "\n")
 
     def refresh(self):
-        """Make the minions fetch their pillar."""
+        """Make the minions fetch their pillar, which only state runs do by themselves."""
         assert all(self.run("saltutil.refresh_pillar", wait=True).values())
 
     def raw(self, function, *args, minion="*", **kwargs):
@@ -111,11 +227,12 @@ class Salt:
         """Apply the states; return the result of multihoming's own, by minion for several."""
         done = self.states(*args, minion=minion)
         if minion != "*":
-            return _own(done)
-        return {name: _own(states) for name, states in done.items()}
+            return own_result(done)
+        return {name: own_result(states) for name, states in done.items()}
 
 
-def _own(states):
+def own_result(states):
+    """Return the result of multihoming's own state."""
     assert isinstance(states, dict), f"no states were run: {states}"
     assert MULTIHOMING in states, f"multihoming is not among the states: {states}"
     return states[MULTIHOMING]
@@ -123,7 +240,8 @@ def _own(states):
 
 @pytest.fixture(scope="session")
 def salt_factories_config(tmp_path_factory):
-    return {"root_dir": tmp_path_factory.mktemp("salt")}
+    # Nothing that the daemons would still write at their end is looked at.
+    return {"root_dir": tmp_path_factory.mktemp("salt"), "slow_stop": False, "start_timeout": 120}
 
 
 @pytest.fixture(scope="session")
@@ -180,11 +298,28 @@ def all_at_once(function, items):
 @pytest.fixture(scope="session")
 def daemons(salt_factories, master, servers):
     made = [make_minion(salt_factories, master, server) for server in servers.values()]
+    Salt(master).restore()
     try:
         all_at_once(Minion.start, made)
         yield made
     finally:
         all_at_once(Minion.terminate, made)
+
+
+@pytest.fixture
+def fresh_python(tmp_path):
+    python = FreshPython(tmp_path / "python")
+    assert python.netaddr() is None
+    return python
+
+
+@pytest.fixture
+def salt_call(servers, tmp_path, checkout):
+    """``salt-call --local`` on alpha, with its pillar; modules are not synced yet."""
+    servers["alpha"].reset()
+    command = SaltCall(servers["alpha"], tmp_path / "salt-call", checkout)
+    command.pillar(PILLAR["alpha"])
+    return command
 
 
 @pytest.fixture
@@ -194,8 +329,7 @@ def salt(master, servers, daemons):
     for server in servers.values():
         server.reset()
     command = Salt(master)
-    command.pillar(**PILLAR)
-    command.top(**{name: name for name in PILLAR})
+    command.restore()
     return command
 
 

@@ -13,6 +13,7 @@ from traffic import ping
 OFF, STRICT, LOOSE = 0, 1, 2
 # What the states may write to.
 CONFIGURATION = ("iproute2", "sysconfig", "sysctl.d", "sysctl.conf")
+_TIMEOUT = 300
 _ENTER = """
 mount --bind "$0/etc" /etc && mount --bind "$0/run" /run && mount -t sysfs lab /sys && exec "$@"
 """
@@ -84,31 +85,35 @@ class Server:
         mounts = ("unshare", "--mount", "--propagation", "private")
         return ["nsenter", network, *mounts, "sh", "-c", _ENTER, str(self.directory), *command]
 
-    def run(self, *command, timeout=120, **kwargs):
+    def run(self, *command, env=None):
         """Run a command on this server and return its ``CompletedProcess``."""
         argv = self.argv(*map(str, command))
         return subprocess.run(
-            argv, check=False, capture_output=True, text=True, timeout=timeout, **kwargs
+            argv, check=False, capture_output=True, text=True, timeout=_TIMEOUT, env=env
         )
 
     def reset(self):
         """Take away every rule, table and file that is not the server's from the start."""
         for family in ("-4", "-6"):
-            self._forget_rules(family)
-            for table in self._tables(family):
-                self.host.ip(family, "route", "flush", "table", table)
+            lines = [f"rule delete priority {priority}" for priority, *_ in self._rules(family)]
+            lines += [f"route flush table {table}" for table in self._tables(family)]
+            self.host.run("ip", family, "-batch", "-", input="".join(f"{x}\n" for x in lines))
         self.host.rp_filter(OFF)
         self.host.sysctl("net.ipv4.ip_forward", 0)
         self._default_route()
         for name in CONFIGURATION:
             _replace(self.pristine / name, self.etc / name)
 
-    def _forget_rules(self, family):
-        for rule in self.host.ip_json(family, "rule"):
-            if rule["priority"] not in (0, 32766, 32767):
-                self.host.ip(family, "rule", "delete", "priority", str(rule["priority"]))
+    def _rules(self, family):
+        """Return the rules' (priority, source, table id) that are not the kernel's own."""
+        return [
+            (rule["priority"], rule["src"], int(rule["table"]))
+            for rule in self.host.ip_json(family, "-N", "rule")
+            if rule["priority"] not in (0, 32766, 32767)
+        ]
 
     def _tables(self, family):
+        """Return the ids of the tables that are not the kernel's own and have routes."""
         routes = self.host.ip_json(family, "-N", "route", "show", "table", "all")
         return {str(route["table"]) for route in routes if "table" in route} - {"255", "254", "253"}
 
@@ -133,13 +138,7 @@ class Server:
 
     def rules(self):
         """Return the rules' (priority, source, table id) that are not the kernel's own."""
-        found = [
-            (rule["priority"], rule["src"], int(rule["table"]))
-            for family in ("-4", "-6")
-            for rule in self.host.ip_json(family, "-N", "rule")
-            if rule["priority"] not in (0, 32766, 32767)
-        ]
-        return sorted(found)
+        return sorted(self._rules("-4") + self._rules("-6"))
 
     def gateways(self, table):
         """Return the gateways of a table's default routes, by its id."""

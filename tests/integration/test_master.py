@@ -58,21 +58,19 @@ def apply_as_predicted(salt, minion):
 
 def test_one_command_converges_fresh_minions(fresh, servers):
     assert not any(fresh.run("sys.list_functions", "multihoming").values())
+    before = {name: server.state() for name, server in servers.items()}
+    for states in fresh.states("test=True").values():
+        (state,) = states.values()
+        assert state["result"] is None
+        assert "can't be predicted" in state["comment"]
+    assert {name: server.state() for name, server in servers.items()} == before
+    assert not any(fresh.run("sys.list_functions", "multihoming").values())
+
     for states in fresh.states().values():
         assert {state["result"] for state in states.values()} == {True}, states
     for server in servers.values():
         assert_converged(server)
     assert_no_change(fresh, servers)
-
-
-def test_test_mode_on_fresh_minions_says_that_it_cannot_predict(fresh, servers):
-    before = [server.state() for server in servers.values()]
-    for states in fresh.states("test=True").values():
-        (state,) = states.values()
-        assert state["result"] is None
-        assert "can't be predicted" in state["comment"]
-    assert [server.state() for server in servers.values()] == before
-    assert not any(fresh.run("sys.list_functions", "multihoming").values())
 
 
 def test_the_files_say_the_same_as_the_kernel(converged, servers):
@@ -292,7 +290,7 @@ def test_a_broken_pillar_touches_nothing_and_does_not_bother_others(salt, server
     broken["interfaces"]["ens4"]["gateway"] = "192.0.2.1"
     salt.pillar(beta=broken)
     before = servers["beta"].state()
-    done = salt.raw("state.apply", "multihoming", "--static")
+    done = salt.raw("state.apply", "multihoming")
     assert done.returncode != 0
     assert "Traceback" not in done.stdout + done.stderr
     results = salt.apply()
@@ -312,9 +310,7 @@ def test_a_broken_pillar_touches_nothing_and_does_not_bother_others(salt, server
     assert salt.run("multihoming.validate", minion="alpha") == []
 
 
-@pytest.mark.parametrize(
-    "data", [None, [], "eth1", {"interfaces": ["eth1"]}], ids=["null", "list", "text", "inner"]
-)
+@pytest.mark.parametrize("data", [None, ["eth1"]], ids=["null", "list"])
 def test_a_pillar_of_the_wrong_shape_is_an_error_in_words(salt, servers, data):
     salt.pillar_file("beta", {"multihoming": data})
     before = servers["beta"].state()
@@ -323,7 +319,7 @@ def test_a_pillar_of_the_wrong_shape_is_an_error_in_words(salt, servers, data):
     assert "Traceback" not in done.stdout + done.stderr
     result = next(iter(done.data.values()))
     assert (result["result"], result["changes"]) == (False, {})
-    assert "multihoming" in result["comment"] or "interfaces" in result["comment"]
+    assert result["comment"].startswith("multihoming")
     assert servers["beta"].state() == before
 
 
@@ -334,6 +330,7 @@ def test_plan_lists_the_lines_that_apply_runs(converged, servers):
     for server in servers.values():
         server.reset()
     before = {name: server.state() for name, server in servers.items()}
+    converged.refresh()
     plans = converged.run("multihoming.plan")
     assert {name: server.state() for name, server in servers.items()} == before
     assert set(plans["alpha"]["interfaces"]) == {"eth0", "eth1", "eth2"}
@@ -342,7 +339,7 @@ def test_plan_lists_the_lines_that_apply_runs(converged, servers):
     assert DROP_IN in plans["beta"]["files"]
     # The lines are what they seem: run by hand, they leave the kernel as apply wants it.
     for line in plans["beta"]["commands"]:
-        servers["beta"].run("ip", *line.split()[1:], check=True)
+        servers["beta"].host.ip(*line.split()[1:])
     assert_converged(servers["beta"])
     assert converged.run("multihoming.apply", minion="alpha") == plans["alpha"]
     assert_converged(servers["alpha"])
@@ -357,6 +354,7 @@ def test_the_functions_tell_what_is_there(converged):
     ]
     routes = converged.run("multihoming.list_routes", "front", minion="beta")
     assert {route["via"] for route in routes if route["to"] == "default"} == GATEWAYS["beta"][301]
+    converged.refresh()
     desired = converged.run("multihoming.desired")
     assert desired["alpha"]["tables"] == PILLAR["alpha"]["tables"]
     assert desired["beta"]["interfaces"]["ens4"]["table"] == "back"

@@ -20,8 +20,10 @@ def _short(entry, plain):
 
 def routes(host, table, family=4):
     """Return the routes of a table, without what every plain route says."""
-    shown = host.ip_json("-N", f"-{family}", "-details", "route", "show", "table", table)
-    return [_short(route, _PLAIN_ROUTE) for route in shown]
+    # Not `table N`: that is an error before the first route is in it.
+    shown = host.ip_json("-N", f"-{family}", "-details", "route", "show", "table", "all")
+    mine = [route for route in shown if route.pop("table", "254") == str(table)]
+    return [_short(route, _PLAIN_ROUTE) for route in mine]
 
 
 def rules(host, family=4, table=None):
@@ -35,11 +37,15 @@ def rules(host, family=4, table=None):
 
 
 def kernel(host):
-    """Return all rules and routes of both families, as `ip` words them."""
+    """Return all rules and routes of both families, as `ip` words them.
+
+    Without the table ``local``, where the kernel keeps random link-local addresses.
+    """
     shown = []
     for family in ("-4", "-6"):
         shown += host.ip("-N", "-details", family, "rule", "show").splitlines()
-        shown += host.ip("-N", "-details", family, "route", "show", "table", "all").splitlines()
+        table = host.ip("-N", "-details", family, "route", "show", "table", "all").splitlines()
+        shown += sorted(line for line in table if " table 255 " not in line)
     return shown
 
 
@@ -64,3 +70,13 @@ def texts():
 def snapshot(host):
     """Return kernel, files and lock: all that looking must leave alone."""
     return kernel(host), files(), LOCK.exists()
+
+
+def tables(host, *ids):
+    """Return what the tables hold and which rules lead there, both families, in no order."""
+    held = []
+    for family in (4, 6):
+        for table in ids:
+            held += [str((family, table, route)) for route in routes(host, table, family)]
+            held += [str((family, table, rule)) for rule in rules(host, family, table)]
+    return sorted(held)

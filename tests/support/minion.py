@@ -48,6 +48,15 @@ class Minion:
         self._options = _options(Path(directory))
         self._options["grains"] = salt.loader.grains(self._options)
         self.synced = self._load()[0]["saltutil.sync_all"]()
+        self._loaded = {}
+
+    def _loaders(self, *given):
+        """Return the loaders for a pillar; those of the last two runs are kept."""
+        key = repr(given)
+        if key not in self._loaded:
+            self._loaded = dict([*self._loaded.items()][-1:])
+            self._loaded[key] = self._load(*given)
+        return self._loaded[key]
 
     def _load(self, pillar=NO_PILLAR, test=False):
         there = {} if pillar is NO_PILLAR else {"multihoming": pillar}
@@ -58,7 +67,7 @@ class Minion:
 
     def modules(self, pillar=NO_PILLAR):
         """Return the execution modules."""
-        return self._load(pillar)[0]
+        return self._loaders(pillar)[0]
 
     def call(self, function, *args, pillar=NO_PILLAR, **kwargs):
         """Return what a function of the module ``multihoming`` returns."""
@@ -66,4 +75,4 @@ class Minion:
 
     def state(self, function, name, pillar=NO_PILLAR, test=False, **kwargs):
         """Return what a function of the state module ``multihoming`` returns."""
-        return self._load(pillar, test)[1][f"multihoming.{function}"](name, **kwargs)
+        return self._loaders(pillar, test)[1][f"multihoming.{function}"](name, **kwargs)

@@ -42,15 +42,19 @@ def highest_uid():
 # --- pillars ----------------------------------------------------------------------------------
 
 
-def pillar(rng):
-    """Return a random pillar; most are good."""
+def pillar(rng, crossing=False):
+    """Return a random pillar; most are good.
+
+    The kernel looks for next hops through the rules, where the table itself does not tell. With
+    ``crossing`` there are next hops on other interfaces, else rules that can hide these.
+    """
     devices = rng.sample(list(NICS), rng.randint(0, len(NICS)))
     ids = rng.sample(IDS, len(devices))
     tables = {f"table{id_}": id_ for id_ in ids}
     whole = {
         "tables": tables,
         "interfaces": {
-            device: _interface(rng, device, table)
+            device: _interface(rng, device, table, crossing)
             for device, table in zip(devices, tables, strict=True)
         },
     }
@@ -59,7 +63,7 @@ def pillar(rng):
     return whole
 
 
-def _interface(rng, device, table):
+def _interface(rng, device, table, crossing):
     entry = {"table": table}
     families = (4, 6)
     if rng.random() < 0.2:
@@ -68,8 +72,8 @@ def _interface(rng, device, table):
     entry["gateway"] = [_neighbour(rng, device, family) for family in families]
     if rng.random() < 0.4:
         entry["priority"] = rng.choice((20000, 100 + int(device[-1]), 30000))
-    entry["routes"] = _several(rng, 6, lambda: _route(rng, device, families))
-    entry["rules"] = _several(rng, 8, lambda: _rule(rng, device, families))
+    entry["routes"] = _several(rng, 6, lambda: _route(rng, device, families, crossing))
+    entry["rules"] = _several(rng, 8, lambda: _rule(rng, device, families, crossing))
     return entry
 
 
@@ -92,7 +96,7 @@ def _maybe(rng, entry, share, key, choose):
         entry[key] = choose()
 
 
-def _route(rng, device, families):
+def _route(rng, device, families, crossing):
     family = rng.choice(families)
     route = {"to": rng.choice((*_PREFIXES[family], "default"))}
     kind = rng.choice(("plain", "via", "onlink", "nexthops", "special"))
@@ -103,7 +107,7 @@ def _route(rng, device, families):
     elif kind == "onlink":
         route |= {"via": "192.0.2.9" if family == 4 else "2001:db8:99::9", "onlink": True}
     elif kind == "nexthops":
-        route["nexthops"] = _hops(rng, device, family)
+        route["nexthops"] = _hops(rng, device, family, crossing)
     if kind != "special":
         own = next(a for a in NICS[device] if family_of(a) == family)
         _maybe(rng, route, 0.3, "src", lambda: own.partition("/")[0])
@@ -118,22 +122,20 @@ def _route(rng, device, families):
     return route
 
 
-def _hops(rng, device, family):
-    devices = [device, *rng.sample(sorted(NICS), rng.randint(1, 2))]
+def _hops(rng, device, family, crossing):
+    devices = rng.sample(sorted(NICS), rng.randint(1, 3)) if crossing else [device] * 2
+    vias = {_neighbour(rng, other, family): other for other in (device, *devices)}
     hops = []
-    for other in devices:
-        hop = {"via": _neighbour(rng, other, family)}
-        if hop["via"] in [leg["via"] for leg in hops]:
-            continue
+    for via, other in vias.items():
+        hop = {"via": via}
         if other != device or rng.random() < 0.5:
             hop["dev"] = other
         _maybe(rng, hop, 0.5, "weight", lambda: rng.choice((1, 2, 256)))
         hops.append(hop)
-    rng.shuffle(hops)
     return hops
 
 
-def _rule(rng, device, families):
+def _rule(rng, device, families, crossing):
     family = rng.choice(families)
     rule = {}
     _maybe(rng, rule, 0.5, "from", lambda: rng.choice(_SELECTED[family]))
@@ -155,7 +157,9 @@ def _rule(rng, device, families):
     if "suppress_prefixlength" not in rule:
         actions = ("blackhole", "unreachable", "prohibit", "nop", "goto 31000", "lookup")
         _maybe(rng, rule, 0.25, "action", lambda: rng.choice(actions))
-    if set(rule) - {"from", "to", "priority", "action", "suppress_prefixlength"}:
+    if crossing:
+        rule["to"] = rng.choice(_PREFIXES[family])
+    elif {"iif", "fwmark", "sport"} & set(rule):
         _maybe(rng, rule, 0.15, "not", lambda: rng.random() < 0.8)
     return rule
 
@@ -196,6 +200,8 @@ def _families(item, keys, families):
 
 def _kernel_route(route, family, device, table):
     via, hops = route.get("via"), route.get("nexthops", ())
+    if len(hops) == 1:  # a single leg is a plain route
+        via, device, hops = hops[0]["via"], hops[0].get("dev", device), ()
     reached = via or hops
     special = route.get("type") in _SPECIAL
     scope = {"link": 253, "host": 254}.get(route.get("scope"), 0 if reached or special else 253)

@@ -35,7 +35,9 @@ def merged(base, change):
         return change
     return {
         **base,
-        **{key: merged(base[key], value) if key in base else value for key, value in change.items()},
+        **{
+            key: merged(base[key], value) if key in base else value for key, value in change.items()
+        },
     }
 
 
@@ -246,7 +248,7 @@ def wrong_values():
                     yield pytest.param(path, value, id=f"{shown(path)}={value!r}")
 
 
-@pytest.mark.parametrize(("path", "value"), wrong_values())
+@pytest.mark.parametrize(("path", "value"), list(wrong_values()))
 def test_wrong_type_is_an_error_of_that_key(path, value):
     errors = errors_of(replaced(FULL, path, value))
     place = shown(path)
@@ -436,15 +438,14 @@ def test_nothing_declared_is_good():
 
 
 def test_defaults():
-    wanted, errors = config.parse({"tables": {"gateway1": 201}, "interfaces": {"eth1": BASE_ETH1}})
+    wanted, errors = config.parse(
+        {"tables": {"gateway1": 201}, "interfaces": {"eth1": {"table": "gateway1"}}}
+    )
     assert errors == []
     assert wanted.backend == "auto"
     assert wanted.interfaces == {
         "eth1": config.Interface("eth1", model.Table("gateway1", 201), priority=20000)
     }
-
-
-BASE_ETH1 = {"table": "gateway1"}
 
 
 def test_priority_at_the_top_goes_for_all_that_have_none():
@@ -462,7 +463,9 @@ def test_spellings_of_one_value_are_equal():
         "addresses": ["2001:DB8:0::1/64", "10.0.0.1/255.0.0.0"],
         "gateway": ["2001:0db8::2"],
         "routes": [{"to": "::/0", "via": "2001:DB8::3", "metric": "5", "scope": "global"}],
-        "rules": [{"from": "10.0.0.1/32", "fwmark": "0x0A/0xFFFFFFFF", "ipproto": 6, "dport": "80-80"}],
+        "rules": [
+            {"from": "10.0.0.1/32", "fwmark": "0x0A/0xFFFFFFFF", "ipproto": 6, "dport": "80-80"}
+        ],
     }
     other = {
         "addresses": ["2001:db8::1/64", "10.0.0.1/8"],
@@ -520,8 +523,10 @@ SCALARS = (
 )
 VALUES = st.recursive(
     SCALARS,
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.sampled_from(WORDS) | st.text() | st.integers() | st.none(), inner),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(WORDS) | st.text() | st.integers() | st.none(), inner)
+    ),
     max_leaves=20,
 )
 

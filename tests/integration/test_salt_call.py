@@ -1,0 +1,121 @@
+"""``salt-call --local state.apply multihoming`` on one host."""
+
+import json
+
+import pytest
+from conftest import MULTIHOMING, PILLAR, SaltCall, own_result
+
+GOOD = {
+    "tables": {"uplink1": 201},
+    "interfaces": {"eth1": {"table": "uplink1", "gateway": "10.1.1.254"}},
+}
+# What people write when they mean something else.
+BAD = {
+    "null": None,
+    "empty": {},
+    "text": "eth1",
+    "list": [{"eth1": {"table": "uplink1"}}],
+    "interfaces are a list": {**GOOD, "interfaces": ["eth1"]},
+    "an interface is null": {**GOOD, "interfaces": {"eth1": None}},
+    "everything": {
+        "tables": "uplink1",
+        "interfaces": {
+            "eth1": ["uplink1"],
+            "eth2": {"table": "uplink1", "gateway": {"via": "10.1.1.254"}, "rules": [7]},
+            "eth3": {"table": ["uplink1"], "routes": "default", "addresses": 10},
+        },
+        "sysctl": ["net.ipv4.ip_forward"],
+        "priority": "high",
+        "backend": ["none"],
+    },
+}
+KEYS = ("multihoming", "tables", "interfaces", "sysctl", "priority", "backend")
+
+
+@pytest.fixture(scope="module")
+def with_modules(servers, checkout, tmp_path_factory):
+    command = SaltCall(servers["alpha"], tmp_path_factory.mktemp("salt-call"), checkout)
+    command.pillar(PILLAR["alpha"])
+    command.run("saltutil.sync_all")
+    return command
+
+
+@pytest.fixture
+def synced(with_modules, servers):
+    """``salt-call`` on alpha, with its pillar and the modules, and nothing applied."""
+    servers["alpha"].reset()
+    with_modules.pillar(PILLAR["alpha"])
+    return with_modules
+
+
+def test_one_command_converges_the_host(salt_call, servers):
+    done = salt_call.raw("state.apply", "multihoming")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    for device, address in servers["alpha"].addresses():
+        assert servers["alpha"].ask(address) == (1, {device}, {device})
+
+    before = servers["alpha"].state()
+    states = salt_call.states()
+    assert set(states) == {MULTIHOMING}
+    assert (own_result(states)["result"], own_result(states)["changes"]) == (True, {})
+    assert servers["alpha"].state() == before
+
+
+def test_kernel_settings_are_kept(synced, servers):
+    alpha = servers["alpha"]
+    synced.pillar({**GOOD, "sysctl": {"net.ipv4.ip_forward": 1}})
+    predicted = own_result(synced.states("test=True"))
+    assert predicted["result"] is None
+    assert alpha.host.sysctl("net.ipv4.ip_forward") == "0"
+    done = own_result(synced.states())
+    assert (done["result"], done["changes"]) == (True, predicted["changes"]), done["comment"]
+    assert alpha.host.sysctl("net.ipv4.ip_forward") == "1"
+    assert any(b"net.ipv4.ip_forward = 1" in text for text in alpha.files().values())
+    again = own_result(synced.states())
+    assert (again["result"], again["changes"]) == (True, {})
+
+
+def test_the_pillar_may_come_with_the_command(synced, servers):
+    synced.pillar({"tables": {}, "interfaces": {}})
+    states = synced.states(f"pillar={json.dumps({'multihoming': GOOD})}")
+    assert own_result(states)["result"] is True
+    assert servers["alpha"].rules() == [
+        (20000, "10.1.1.10", 201),
+        (20000, "2001:db8:1:1::10", 201),
+    ]
+
+
+def test_functions_take_the_pillars_keys_as_arguments(synced, servers):
+    before = servers["alpha"].state()
+    arguments = [f"{key}={json.dumps(value)}" for key, value in GOOD.items()]
+    plan = synced.run("multihoming.plan", *arguments)
+    assert set(plan["interfaces"]) == {"eth1"}
+    assert servers["alpha"].state() == before
+    plan = synced.run("multihoming.plan")
+    assert set(plan["interfaces"]) == set(PILLAR["alpha"]["interfaces"])
+
+
+@pytest.mark.parametrize("data", BAD.values(), ids=BAD)
+def test_a_bad_pillar_is_an_error_in_words(synced, servers, data):
+    before = servers["alpha"].state()
+    synced.pillar(data)
+    done = synced.raw("state.apply", "multihoming")
+    assert done.returncode != 0
+    assert "Traceback" not in done.stdout + done.stderr
+    result = own_result(json.loads(done.stdout)["local"])
+    assert (result["result"], result["changes"]) == (False, {})
+    for line in result["comment"].splitlines():
+        assert line.startswith(KEYS), line
+    assert servers["alpha"].state() == before
+
+
+def test_functions_name_what_is_wrong_without_a_traceback(synced):
+    synced.pillar(None)
+    messages = synced.run("multihoming.validate")
+    assert len(messages) == 1
+    for function in ("plan", "apply", "desired"):
+        done = synced.raw(f"multihoming.{function}")
+        assert done.returncode != 0
+        assert "Traceback" not in done.stdout + done.stderr
+        assert messages[0] in done.stdout + done.stderr

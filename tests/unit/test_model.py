@@ -1,0 +1,420 @@
+"""Routes and rules as iproute2 writes them, in words and in JSON, and back."""
+
+from __future__ import annotations
+
+import json
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import multihoming_model as model
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from multihoming_model import Nexthop, Route, Rule
+
+DATA = Path(__file__).parent / "data"
+WORDS = yaml.safe_load((DATA / "words.yaml").read_text())
+JSON = json.loads((DATA / "ip.json").read_text())
+TABLES = {"gateway1": 201, "main": 254}
+
+
+def reader_of(kind):
+    return model.route_from_words if kind == "routes" else model.rule_from_words
+
+
+def read(kind, line, family=4):
+    return reader_of(kind)(line.split(), family, TABLES)
+
+
+def words(item, table=None):
+    to_words = model.route_words if isinstance(item, Route) else model.rule_words
+    return " ".join(to_words(item, table))
+
+
+# --- lines people write -----------------------------------------------------------------------
+
+LINES = [(kind, case) for kind in ("rules", "routes") for case in WORDS[kind]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "case"), LINES, ids=lambda v: v if isinstance(v, str) else v["line"]
+)
+def test_line_is_written_the_way_it_was_read(kind, case):
+    item = read(kind, case["line"], case.get("family", 4))
+    assert words(item, "gateway1" if item.table else None) == case["line"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "line", "other", "family"),
+    [
+        pytest.param(kind, case["line"], other, case.get("family", 4), id=str(other))
+        for kind, case in LINES
+        for other in case.get("same", ())
+    ],
+)
+def test_spellings_that_iproute2_accepts_are_equal(kind, line, other, family):
+    assert read(kind, str(other), family) == read(kind, line, family)
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [(kind, line) for kind in ("rules", "routes") for line in WORDS["refused"][kind]],
+)
+def test_line_that_iproute2_refuses_is_an_error(kind, line):
+    with pytest.raises(ValueError, match=r"\w"):
+        reader_of(kind)(line.split(), 4, TABLES)
+
+
+@pytest.mark.parametrize(
+    ("kind", "line", "name"),
+    [
+        ("rule", "from 10.0.0.1 table gateway1", "gateway1"),
+        ("rule", "from 10.0.0.1 lookup 5", "5"),
+        ("rule", "from 10.0.0.1 tab x pri 5", "x"),
+        ("rule", "from 10.0.0.1 priority 5", None),
+        ("rule", "table", None),
+        ("rule", "from 10.0.0.1 look 5", None),
+        ("route", "default via 10.0.0.1 t 5", "5"),
+        ("route", "default via 10.0.0.1", None),
+    ],
+)
+def test_table_named_in_a_line(kind, line, name):
+    assert model.table_word(line.split(), kind) == name
+
+
+def test_what_the_pillar_can_not_say_makes_a_route_unequal():
+    plain = read("routes", "default via 10.0.0.1 dev eth1 table 5")
+    for extra in ("advmss 1400", "realms 5", "initcwnd 10", "tos 0x10", "from 10.0.0.0/8"):
+        assert read("routes", f"default via 10.0.0.1 dev eth1 {extra} table 5") != plain
+
+
+def test_what_the_pillar_can_not_say_makes_a_rule_unequal():
+    plain = read("rules", "from 10.0.0.1 table 5 priority 5")
+    for extra in ("realms 5", "suppress_ifgroup 1", "tun_id 7", "proto 99"):
+        assert read("rules", f"from 10.0.0.1 table 5 priority 5 {extra}") != plain
+
+
+# --- JSON ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", JSON["rules"], ids=lambda case: case["line"])
+def test_rule_in_json_equals_its_line(case):
+    family = case.get("family", 4)
+    rule = model.rule_from_json(case["json"], family)
+    assert rule == model.rule_from_words(case["line"].split(), family, {})
+    assert rule == model.rule_from_words(model.rule_words(rule), family, {})
+
+
+@pytest.mark.parametrize("case", JSON["routes"], ids=lambda case: case["line"])
+def test_route_in_json_equals_its_line(case):
+    family = case.get("family", 4)
+    route = model.route_from_json({"table": "9", **case["json"]}, family)
+    assert route == model.route_from_words(case["line"].split(), family, {})
+    assert route == model.route_from_words(model.route_words(route), family, {})
+
+
+@pytest.mark.parametrize("case", JSON["foreign rules"], ids=lambda case: case["line"])
+def test_foreign_rule_in_json_can_be_put_back(case):
+    rule = model.rule_from_json(case["json"], 4)
+    assert rule == model.rule_from_words(case["line"].split(), 4, {})
+    assert model.rule_from_words(model.rule_words(rule), 4, {}) == rule
+
+
+# --- round trips --------------------------------------------------------------------------------
+
+FAMILIES = st.sampled_from(model.FAMILIES)
+U32 = st.integers(0, model.U32)
+DEVICES = st.sampled_from(["eth0", "eth1", "eth1.100", "br-lan", "a23456789012345"])
+TABLE_IDS = st.integers(1, model.U32)
+
+
+def addresses(family):
+    return st.ip_addresses(v=family).map(lambda address: model.parse_address(str(address))[1])
+
+
+@st.composite
+def prefixes(draw, family):
+    bits = 32 if family == 4 else 128
+    length = draw(st.integers(1, bits))
+    address = draw(st.ip_addresses(v=family))
+    return model.network_of(str(address), length)
+
+
+def ranges(low, high):
+    pair = st.tuples(st.integers(low, high), st.integers(low, high)).map(sorted)
+    return pair.map(lambda pair: "{}-{}".format(*pair))
+
+
+def maybe(strategy):
+    return st.none() | strategy
+
+
+@st.composite
+def marks(draw):
+    mask = draw(st.integers(1, model.U32))
+    mark = draw(U32) & mask
+    return model.parse_fwmark(f"{mark}/{mask}")
+
+
+@st.composite
+def rules(draw):
+    family = draw(FAMILIES)
+    action = draw(st.sampled_from([*model.RULE_ACTIONS, "goto 4000000000"]))
+    return Rule(
+        family=family,
+        priority=draw(U32),
+        table=draw(TABLE_IDS) if action == "lookup" else None,
+        src=draw(maybe(prefixes(family))),
+        to=draw(maybe(prefixes(family))),
+        iif=draw(maybe(DEVICES)),
+        oif=draw(maybe(DEVICES)),
+        fwmark=draw(maybe(marks())),
+        tos=draw(st.sampled_from([0, 4, 16, 28])),
+        ipproto=draw(maybe(st.integers(1, 255))),
+        sport=draw(maybe(ranges(1, 65534).map(model.parse_ports))),
+        dport=draw(maybe(ranges(1, 65534).map(model.parse_ports))),
+        uidrange=draw(maybe(ranges(0, model.U32 - 1))),
+        invert=draw(st.booleans()),
+        suppress_prefixlength=draw(maybe(st.integers(0, 32))) if action == "lookup" else None,
+        action=action,
+        protocol=draw(st.sampled_from([0, 2, 3, 4, 99, 186])),
+    )
+
+
+@st.composite
+def hops(draw, family):
+    return Nexthop(
+        draw(addresses(family)), draw(DEVICES), draw(st.integers(1, 256)), draw(st.booleans())
+    )
+
+
+@st.composite
+def routes(draw):
+    family = draw(FAMILIES)
+    kind = draw(st.sampled_from(model.ROUTE_TYPES))
+    unicast = kind == "unicast"
+    legs = draw(st.lists(hops(family), min_size=2, max_size=4)) if unicast else []
+    legs = legs if draw(st.booleans()) else []
+    via = draw(maybe(addresses(family))) if unicast and not legs else None
+    route = Route(
+        family=family,
+        table=draw(TABLE_IDS),
+        to=draw(st.just("default") | prefixes(family)),
+        type=kind,
+        via=via,
+        dev=draw(DEVICES) if unicast and not legs else None,
+        src=draw(maybe(addresses(family))) if unicast else None,
+        metric=draw(U32),
+        scope=draw(st.sampled_from([0, 200, 253, 254, 7])) if unicast else 0,
+        mtu=draw(maybe(st.integers(68, 65520))) if unicast else None,
+        onlink=bool(via) and draw(st.booleans()),
+        nexthops=tuple(legs),
+        protocol=draw(st.sampled_from([3, 2, 4, 0, 16, 99, 186])),
+    )
+    return model.canonical(route)
+
+
+@given(rules())
+def test_rule_survives_its_words(rule):
+    assert model.rule_from_words(model.rule_words(rule), rule.family, {}) == rule
+
+
+@given(rules())
+def test_rule_survives_its_words_with_the_name_of_its_table(rule):
+    named = replace(rule, table=201) if rule.table else rule
+    assert model.rule_from_words(model.rule_words(named, "gateway1"), rule.family, TABLES) == named
+
+
+@given(routes())
+def test_route_survives_its_words(route):
+    assert model.route_from_words(model.route_words(route), route.family, {}) == route
+
+
+@given(routes())
+def test_canonical_twice_is_canonical(route):
+    assert model.canonical(route) == route
+
+
+@given(st.sampled_from(["rule", "route"]), st.lists(st.text(min_size=1), max_size=6), FAMILIES)
+def test_reading_any_words_gives_an_item_or_a_value_error(kind, line, family):
+    reader = model.rule_from_words if kind == "rule" else model.route_from_words
+    try:
+        reader(line, family, {})
+    except ValueError as err:
+        assert str(err)
+
+
+VOCABULARY = sorted(
+    {word for _, case in LINES for word in case["line"].split()}
+    | {"lookup", "pref", "nexthop", "weight", "onlink", "advmss", "lock", "nhid", "l3mdev", "vrf"}
+)
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(["rule", "route"]), st.lists(st.sampled_from(VOCABULARY), max_size=9))
+def test_what_was_read_is_written_and_read_as_the_same(kind, line):
+    reader = model.rule_from_words if kind == "rule" else model.route_from_words
+    try:
+        item = reader(line, 4, TABLES)
+    except ValueError:
+        return
+    if item.table == 0:
+        return  # table 0 asks for main; nobody owns either
+    assert reader(words(item).split(), 4, TABLES) == item
+
+
+# --- values -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "prefix"),
+    [
+        ("10.0.0.0/8", (4, "10.0.0.0/8")),
+        ("10.0.0.0/255.0.0.0", (4, "10.0.0.0/8")),
+        ("10.0.0.1", (4, "10.0.0.1")),
+        ("10.0.0.1/32", (4, "10.0.0.1")),
+        ("0.0.0.0/0", (4, "default")),
+        ("::/0", (6, "default")),
+        ("2001:DB8::/32", (6, "2001:db8::/32")),
+        ("2001:db8:0:0::1/128", (6, "2001:db8::1")),
+        ("::ffff:10.0.0.1", (6, "::ffff:10.0.0.1")),
+    ],
+)
+def test_prefix_is_normalised(text, prefix):
+    assert model.parse_prefix(text) == prefix
+
+
+ODD = [
+    (6, text) for text in ("::1.2.3.4", "::ffff:1.2.3.4", "::ffff:0:0", "::2", "1:0:0:2:0:0:0:3")
+]
+
+
+@given(
+    FAMILIES.flatmap(lambda v: st.tuples(st.just(v), st.ip_addresses(v=v))) | st.sampled_from(ODD)
+)
+def test_address_is_written_as_the_kernel_prints_it(pair):
+    family, text = pair[0], str(pair[1])
+    kind = socket.AF_INET if family == 4 else socket.AF_INET6
+    printed = socket.inet_ntop(kind, socket.inet_pton(kind, text))
+    assert model.parse_address(text) == (family, printed)
+
+
+BAD_VALUES = [
+    (
+        model.parse_prefix,
+        ["", "/", "10", "10/8", "10.0.0.1/8", "10.0.0.0/33", "x", "::/129", "1.1.1.1/ 8"],
+    ),
+    (model.parse_prefix, ["10.0.0.0/08x", "10.0.0.0/+8", "default", "10.0.0.0/٨", "fe80::1%eth0"]),
+    (model.parse_address, ["", "1", "1.2.3", "1.2.3.4.5", "1.2.3.4/32", "::1::", "01.2.3.4", "\0"]),
+    (model.parse_interface, ["10.0.0.1", "10.0.0.1/", "10.0.0.1/-1", "10.0.0.1/33", "::1/129"]),
+    (model.parse_device, ["", ".", "..", "a b", "a/b", "a:b", "a\n", "-a", "é", "a" * 16, None, 1]),
+    (model.parse_fwmark, [0, -1, 2**32, True, None, "", "1/0", "2/1", "x", 1.0, "1/2/3", "0x"]),
+    (model.parse_tos, [0, 1, 2, 3, 5, 0x20, 256, -4, True, None, "4.0", [], "lowdelay"]),
+    (model.parse_ipproto, [0, 256, -1, True, None, [], "nosuchproto", "", "tcp "]),
+    (model.parse_ports, [0, 65535, -1, True, None, "", "-", "1-", "-1", "2-1", "1-2-3", 80.0, []]),
+    (model.parse_uidrange, [-1, 2**32 - 1, True, None, "", "-", "2-1", "1-4294967295", "root"]),
+    (model.parse_scope, [-1, 256, True, None, "", "universe", [], 1.0]),
+    (
+        model.parse_action,
+        ["", None, "drop", "goto", "goto 0", "goto -1", "goto 4294967296", "goto 1 2"],
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("parse", "value"),
+    [
+        pytest.param(parse, value, id=f"{parse.__name__}({value!r})")
+        for parse, values in BAD_VALUES
+        for value in values
+    ],
+)
+def test_bad_value_is_a_value_error_that_shows_it(parse, value):
+    with pytest.raises(ValueError, match=r"\w \w"):
+        parse(value)
+
+
+LIMITS = [
+    (model.parse_fwmark, 1, "0x1"),
+    (model.parse_fwmark, model.U32, "0xffffffff"),
+    (model.parse_fwmark, "0xFFFFFFFF/0xffffffff", "0xffffffff"),
+    (model.parse_fwmark, "0/1", "0/0x1"),
+    (model.parse_tos, "0x1c", 28),
+    (model.parse_ipproto, 1, 1),
+    (model.parse_ipproto, "255", 255),
+    (model.parse_ipproto, "SCTP", 132),
+    (model.parse_ports, 1, "1"),
+    (model.parse_ports, "65534", "65534"),
+    (model.parse_ports, "1-65534", "1-65534"),
+    (model.parse_ports, "80-80", "80"),
+    (model.parse_uidrange, 0, "0-0"),
+    (model.parse_uidrange, "0-4294967294", "0-4294967294"),
+    (model.parse_scope, "link", 253),
+    (model.parse_scope, 255, 255),
+    (model.parse_action, "goto 4294967295", "goto 4294967295"),
+    (model.parse_action, "goto  01", "goto 1"),
+    (model.parse_device, "a" * 15, "a" * 15),
+]
+
+
+@pytest.mark.parametrize(("parse", "value", "expected"), LIMITS)
+def test_value_at_its_limit_is_good(parse, value, expected):
+    assert parse(value) == expected
+
+
+@given(marks())
+def test_parsing_a_mark_twice_changes_nothing(mark):
+    assert model.parse_fwmark(mark) == mark
+
+
+@given(FAMILIES.flatmap(prefixes))
+def test_parsing_a_prefix_twice_changes_nothing(prefix):
+    assert model.parse_prefix(prefix)[1] == prefix
+
+
+@given(ranges(1, 65534))
+def test_parsing_ports_twice_changes_nothing(ports):
+    assert model.parse_ports(model.parse_ports(ports)) == model.parse_ports(ports)
+
+
+@given(ranges(0, model.U32 - 1))
+def test_parsing_uids_twice_changes_nothing(uids):
+    assert model.parse_uidrange(uids) == uids
+
+
+@given(st.integers(1, 255))
+def test_name_of_a_protocol_reads_as_its_number(number):
+    assert model.parse_ipproto(model.ipproto_name(number)) == number
+
+
+@given(st.sampled_from([parse for parse, _ in BAD_VALUES]), st.text() | st.integers() | st.none())
+def test_parsing_anything_gives_a_value_or_a_value_error(parse, value):
+    if not isinstance(value, str) and parse in (model.parse_prefix, model.parse_interface):
+        value = str(value)
+    try:
+        once = parse(value)
+    except ValueError:
+        return
+    again = {model.parse_address: 1, model.parse_prefix: 1}.get(parse)
+    if parse is not model.parse_interface and once not in ((4, "default"), (6, "default")):
+        assert parse(once[again] if again else once) == once
+
+
+# --- for people ---------------------------------------------------------------------------------
+
+
+@given(rules())
+def test_rule_for_people_names_its_table_and_is_plain(rule):
+    shown = model.rule_dict(rule, {rule.table: "mine"} if rule.table else {})
+    assert json.loads(json.dumps(shown)) == shown
+    assert shown.get("table") == ("mine" if rule.table else None)
+    assert shown["priority"] == rule.priority
+
+
+@given(routes())
+def test_route_for_people_names_its_table_and_is_plain(route):
+    shown = model.route_dict(route, {route.table: "mine"})
+    assert json.loads(json.dumps(shown)) == shown
+    assert (shown["table"], shown["to"]) == ("mine", route.to)

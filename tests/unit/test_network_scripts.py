@@ -1,0 +1,453 @@
+"""Route, rule and ifcfg files of network-scripts: read as data, edited with care."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import multihoming_backend_network_scripts as backend
+import multihoming_files as files_
+import multihoming_model as model
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from multihoming_config import Address
+
+DATA = Path(__file__).parent / "data"
+CASES = yaml.safe_load((DATA / "files.yaml").read_text())
+TABLES = {"main": 254, "default": 253, "local": 255, "other": 100, "gateway1": 201, "gateway2": 202}
+OURS = frozenset({201, 202})
+
+
+def in_folder(texts):
+    return {f"{backend.FOLDER}/{name}": text for name, text in texts.items()}
+
+
+def policy_of(want):
+    """Return eth1's policy, written as the lines of its files."""
+    items = {"route": [], "rule": []}
+    for kind, lines in want.items():
+        read = model.rule_from_words if kind.startswith("rule") else model.route_from_words
+        family = 6 if kind.endswith("6") else 4
+        items[kind.rstrip("6")] += [read(line.split(), family, TABLES) for line in lines]
+    return model.Policy(
+        "eth1", model.Table("gateway1", 201), tuple(items["route"]), tuple(items["rule"])
+    )
+
+
+def render(texts, want):
+    policies = {"eth1": policy_of(want)} if want else {}
+    return backend.render(texts, policies, OURS, TABLES, TABLES)
+
+
+def written(texts, edits):
+    """Return the files as they are after the edits."""
+    return {path: text for path, text in {**texts, **edits}.items() if text is not None}
+
+
+def loaded(text):
+    """Return the lines that ``read`` of the shell makes of a file, without comments."""
+    joined = text.replace("\\\n", "").split("\n")
+    return [line.strip() for line in joined if line.strip() and not line.strip().startswith("#")]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_files_say_what_they_have_to(case):
+    before = in_folder(case["before"])
+    edits = render(before, case.get("want", {}))
+    for path, lines in in_folder(case.get("loaded", {})).items():
+        assert sorted(loaded(edits.get(path, before[path]))) == sorted(lines)
+    if "loaded" not in case:
+        assert edits == in_folder(case.get("after", {}))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_a_second_run_changes_nothing(case):
+    before = in_folder(case["before"])
+    after = written(before, render(before, case.get("want", {})))
+    assert render(after, case.get("want", {})) == {}
+
+
+@pytest.mark.parametrize("value", ["$NET", "`id`", "garbage", "10.0.0.0.0", "2001:db8::"])
+@pytest.mark.parametrize("name", ["ADDRESS0", "NETMASK0", "GATEWAY0"])
+def test_sourced_value_that_can_not_be_read_names_file_and_variable(name, value):
+    values = {"ADDRESS0": "10.0.0.0", "NETMASK0": "255.0.0.0", "GATEWAY0": "192.168.1.1"}
+    text = "".join(f"{key}={val}\n" for key, val in {**values, name: value}.items())
+    want = {"route": ["default via 192.168.1.254 dev eth1 table gateway1"]}
+    with pytest.raises(files_.ContentError, match=f"route-eth1.*(ADDRESS0|{name})") as caught:
+        render(in_folder({"route-eth1": text}), want)
+    assert str(caught.value).isprintable()
+
+
+def test_sourced_file_is_left_alone_when_nothing_in_it_is_ours():
+    assert render(in_folder({"route-eth1": "ADDRESS0=$NET\n"}), {}) == {}
+
+
+def test_id_that_iproute2_can_not_name_is_written_as_a_number():
+    # fread_id_name() reads ids into an int, and passes over the names of those above 2^31-1.
+    big = {"gateway1": 4294967295}
+    rule = model.Rule(4, 20000, 4294967295, src="192.168.1.220")
+    policies = {"eth1": model.Policy("eth1", model.Table("gateway1", 4294967295), (), (rule,))}
+    edits = backend.render({}, policies, frozenset(big.values()), big, big)
+    assert list(edits.values()) == ["from 192.168.1.220 table 4294967295 priority 20000\n"]
+
+
+def test_owned_names_the_files_with_our_lines():
+    texts = in_folder(
+        {
+            "rule-eth1": "# x\nfrom 10.0.0.1 table gateway1\nfrom 10.0.0.2 lookup 202\r\n",
+            "rule-eth2": "from 10.0.0.1 table other\n# from 10.0.0.1 table gateway1\n",
+            "route6-eth3": "default dev eth3 table 0xc9\n",
+        }
+    )
+    assert backend.owned(texts, OURS, TABLES) == {
+        f"{backend.FOLDER}/rule-eth1": {201, 202},
+        f"{backend.FOLDER}/route6-eth3": {201},
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "dev"),
+    [
+        ("route-eth1", "eth1"),
+        ("rule6-eth1.100", "eth1.100"),
+        ("route6-br-lan", "br-lan"),
+        ("ifcfg-eth1", None),
+        ("route-", None),
+        ("routes-eth1", None),
+    ],
+)
+def test_a_file_belongs_to_the_interface_in_its_name(name, dev):
+    assert backend.device(f"{backend.FOLDER}/{name}") == dev
+
+
+# --- properties of render -----------------------------------------------------------------------
+
+FOREIGN = st.sampled_from(
+    [
+        "",
+        "# comment",
+        "   # indented",
+        "10.0.0.0/8 via 192.168.1.1",
+        "\t172.16.0.0/12   dev eth1  ",
+        "from 10.0.0.1 table other",
+        "from 10.0.0.1 table nosuchtable",
+        "from 10.0.0.1 table main # why",
+        "garbage $(reboot) `id`",
+        "crlf\r",
+        "größe\udcff",
+    ]
+)
+WANTED = st.fixed_dictionaries(
+    {
+        "rule": st.lists(
+            st.sampled_from(
+                [
+                    "from 192.168.1.220 table gateway1 priority 20000",
+                    "from 192.168.1.221 table gateway1 priority 20000",
+                    "fwmark 0x1/0xff table gateway1 priority 5",
+                    "not to 10.0.0.0/8 table gateway1 priority 6",
+                ]
+            ),
+            unique=True,
+        ),
+        "route": st.lists(
+            st.sampled_from(
+                [
+                    "192.168.1.0/24 dev eth1 src 192.168.1.220 table gateway1",
+                    "default via 192.168.1.254 dev eth1 table gateway1",
+                    "default via 192.168.1.1 dev eth1 metric 5 mtu 1400 table gateway1",
+                    "blackhole default metric 9 table gateway1",
+                ]
+            ),
+            unique=True,
+        ),
+    }
+)
+STALE = st.sampled_from(
+    [
+        "from 10.9.9.9 table gateway1 priority 9",
+        "from 192.168.1.220 table gateway1",
+        "table 201 from 192.168.1.220 prio 20000",
+        "default via 192.168.1.254 table gateway1 # x",
+        "default via 192.168.1.254 table gateway2\r",
+        "blackhole 10.0.0.0/8 table 202",
+    ]
+)
+NAMES = st.sampled_from(["route-eth1", "rule-eth1", "rule6-eth1", "route-eth0", "rule-eth9"])
+
+
+def as_text(lines):
+    return "\n".join(lines).rstrip("\n") + "\n" if any(lines) else ""
+
+
+def is_ours(line):
+    return "gateway" in line or line.endswith((" 201", " 202")) or " 201 " in line
+
+
+@st.composite
+def files(draw):
+    names = draw(st.sets(NAMES))
+    lines = {name: draw(st.lists(FOREIGN | STALE, min_size=1, max_size=8)) for name in names}
+    return in_folder({name: "\n".join(found) + "\n" for name, found in lines.items()})
+
+
+def foreign_lines(text):
+    return [line for line in text.split("\n") if line and not is_ours(line)]
+
+
+@given(files(), WANTED)
+def test_rendering_twice_is_rendering_once(texts, want):
+    once = written(texts, render(texts, want))
+    assert render(once, want) == {}
+
+
+@given(files(), WANTED)
+def test_foreign_lines_keep_their_bytes_and_order(texts, want):
+    after = written(texts, render(texts, want))
+    for path, text in texts.items():
+        assert foreign_lines(after.get(path, "")) == foreign_lines(text)
+
+
+@given(files(), WANTED)
+def test_what_is_loaded_into_our_tables_is_what_is_wanted(texts, want):
+    after = written(texts, render(texts, want))
+    found = sorted(line for text in after.values() for line in loaded(text) if is_ours(line))
+    meant = policy_of(want)
+    assert len(found) == len(meant.rules) + len(meant.routes)
+
+
+@given(st.dictionaries(NAMES, st.lists(FOREIGN, min_size=1, max_size=6)), WANTED)
+def test_taking_everything_away_gives_the_foreign_text_back(lines, want):
+    texts = in_folder({name: as_text(found) for name, found in lines.items() if any(found)})
+    there = written(texts, render(texts, want))
+    assert written(there, render(there, {})) == texts
+
+
+@given(st.dictionaries(NAMES, st.text()), WANTED)
+def test_any_text_is_handled(texts, want):
+    texts = in_folder(texts)
+    try:
+        once = written(texts, render(texts, want))
+    except files_.ContentError as err:
+        assert backend.FOLDER in str(err)
+    else:
+        assert render(once, want) == {}
+
+
+# --- ifcfg --------------------------------------------------------------------------------------
+
+
+NOTHING = {"eth1": ((), {})}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(backend, "FOLDER", str(tmp_path))
+    return tmp_path
+
+
+def interface(folder, **texts):
+    for name, text in texts.items():
+        (folder / name.replace("_", "-", 1).replace("__", ":")).write_text(text)
+    found, errors = backend.interfaces(["eth1"])
+    assert errors == {}
+    addresses, gateways = found["eth1"]
+    return [str(address) for address in addresses], dict(gateways)
+
+
+def trouble(folder, text):
+    """Return the message about eth1's file."""
+    (folder / "ifcfg-eth1").write_text(text)
+    found, errors = backend.interfaces(["eth1"])
+    assert (list(found), list(errors)) == ([], ["eth1"])
+    return errors["eth1"]
+
+
+ADDRESSES = [
+    ("IPADDR=10.0.0.1\nPREFIX=16\n", ["10.0.0.1/16"]),
+    ("IPADDR=10.0.0.1\nNETMASK=255.255.0.0\n", ["10.0.0.1/16"]),
+    ("IPADDR=10.0.0.1\nPREFIX=16\nNETMASK=255.0.0.0\n", ["10.0.0.1/16"]),
+    ("IPADDR=10.0.0.1\n", ["10.0.0.1/8"]),
+    ("IPADDR=172.16.0.1\n", ["172.16.0.1/16"]),
+    ("IPADDR=192.168.1.220\n", ["192.168.1.220/24"]),
+    ("IPADDR0=10.0.0.1\nPREFIX0=16\n", ["10.0.0.1/16"]),
+    ("IPADDR1=10.0.0.1\nPREFIX1=16\n", ["10.0.0.1/16"]),
+    ("IPADDR2=10.0.0.1\nPREFIX2=16\n", ["10.0.0.1/16"]),
+    ("IPADDR3=10.0.0.1\nPREFIX3=16\n", []),
+    (
+        "IPADDR=10.0.0.1\nIPADDR0=10.0.0.2\nIPADDR1=10.0.0.3\nIPADDR2=10.0.0.4\nIPADDR4=10.0.0.5\n",
+        ["10.0.0.1/8", "10.0.0.2/8", "10.0.0.3/8", "10.0.0.4/8"],
+    ),
+    ("IPADDR=10.0.0.1\nPREFIX0=16\n", ["10.0.0.1/8"]),
+    ("IPADDR=10.0.0.1\nIPADDR0=10.0.0.1\n", ["10.0.0.1/8"]),
+    ("IPV6ADDR=2001:db8::1/48\n", ["2001:db8::1/48"]),
+    ("IPV6ADDR=2001:DB8::1\n", ["2001:db8::1/64"]),
+    (
+        'IPV6ADDR=2001:db8::1\nIPV6ADDR_SECONDARIES="2001:db8::2/48 2001:db8::3"\n',
+        ["2001:db8::1/64", "2001:db8::2/48", "2001:db8::3/64"],
+    ),
+    ("IPV6ADDR_SECONDARIES='2001:db8::2/48'\n", ["2001:db8::2/48"]),
+    ("IPV6INIT=no\nIPV6ADDR=2001:db8::1/48\nIPADDR=10.0.0.1\n", ["10.0.0.1/8"]),
+    ("BOOTPROTO=dhcp\nIPADDR=10.0.0.1\n", []),
+    ("BOOTPROTO=dhcp\nIPADDR=10.0.0.1\nIPV6ADDR=2001:db8::1\n", ["2001:db8::1/64"]),
+    ("BOOTPROTO=none\nIPADDR=10.0.0.1\n", ["10.0.0.1/8"]),
+    ('IPADDR="10.0.0.1"\nPREFIX="16"\n', ["10.0.0.1/16"]),
+    ("IPADDR='10.0.0.1'\nPREFIX='16'\n", ["10.0.0.1/16"]),
+    ("  IPADDR=10.0.0.1   # the first\n\tPREFIX=16\n", ["10.0.0.1/16"]),
+    ("export IPADDR=10.0.0.1\nexport PREFIX=16\n", ["10.0.0.1/16"]),
+    ("IPADDR=10.0.0.1 PREFIX=16\n", ["10.0.0.1/16"]),
+    ("IPADDR=10.0.0.1;PREFIX=16\n", ["10.0.0.1/16"]),
+    ("IPADDR=10.0.0.1; PREFIX=16;\n", ["10.0.0.1/16"]),
+    ("IPADDR=10.0.0.9\nIPADDR=10.0.0.1\nPREFIX=16\n", ["10.0.0.1/16"]),
+    ("IPADDR=\nPREFIX=16\n", []),
+    ("#IPADDR=10.0.0.1\n", []),
+    ("MYIPADDR=10.0.0.1\nIPADDRESS=10.0.0.2\n", []),
+    ("IPADDR=10.0.0.1\r\nPREFIX=16\r\n", ["10.0.0.1/16"]),
+    ('NAME="it\'s $(reboot) `id`"\nIPADDR=10.0.0.1\n', ["10.0.0.1/8"]),
+    ("", []),
+]
+
+
+@pytest.mark.parametrize(("text", "addresses"), ADDRESSES)
+def test_addresses_of_an_interface_file(folder, text, addresses):
+    assert interface(folder, ifcfg_eth1=text)[0] == addresses
+
+
+GATEWAYS = [
+    ("IPADDR=10.0.0.2\nGATEWAY=10.0.0.1\n", {4: "10.0.0.1"}),
+    ("IPADDR=10.0.0.2\nGATEWAY='10.0.0.1'\n", {4: "10.0.0.1"}),
+    ("IPV6ADDR=2001:db8::2\nIPV6_DEFAULTGW=2001:DB8::1\n", {6: "2001:db8::1"}),
+    ("IPV6ADDR=2001:db8::2\nIPV6_DEFAULTGW=fe80::1%eth1\n", {6: "fe80::1"}),
+    ("IPV6INIT=no\nIPV6_DEFAULTGW=fe80::1%eth1\n", {}),
+    ("GATEWAY=10.0.0.1\nIPV6_DEFAULTGW=fe80::1\n", {4: "10.0.0.1", 6: "fe80::1"}),
+    ("GATEWAY=\n", {}),
+    ("#GATEWAY=10.0.0.1\n", {}),
+]
+
+
+@pytest.mark.parametrize(("text", "gateways"), GATEWAYS)
+def test_gateways_of_an_interface_file(folder, text, gateways):
+    assert interface(folder, ifcfg_eth1=text)[1] == gateways
+
+
+SHELL = [
+    "IPADDR=$ADDRESS",
+    "IPADDR=${A}.1",
+    "IPADDR=`hostname -i`",
+    "IPADDR=$(hostname -i)",
+    'IPADDR="$(touch executed)"',
+    "[ -f /x ] && IPADDR=10.0.0.1",
+    "GATEWAY=$GW",
+    "IPADDR=10.0.0.1\nPREFIX=$P",
+    'IPV6ADDR_SECONDARIES="2001:db8::1/64 $MORE"',
+]
+
+
+@pytest.mark.parametrize("text", SHELL)
+def test_value_that_only_a_shell_can_tell_is_refused_and_never_run(folder, monkeypatch, text):
+    monkeypatch.chdir(folder)
+    message = trouble(folder, f"{text}\n")
+    assert re.search(r"ifcfg-eth1 line \d.*shell.*pillar", message)
+    assert not (folder / "executed").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "variable"),
+    [
+        ("IPADDR=10.0.0", "IPADDR"),
+        ("IPADDR=10.0.0.1\nPREFIX=33", "IPADDR"),
+        ("IPADDR=10.0.0.1\nNETMASK=255.0.255.0", "IPADDR"),
+        ("IPADDR=10.0.0.0\nPREFIX=8", "IPADDR"),
+        ("IPADDR1=x", "IPADDR1"),
+        ("IPADDR=2001:db8::1", "IPADDR"),
+        ("IPV6ADDR=10.0.0.1", "IPV6ADDR"),
+        ("IPV6ADDR=2001:db8::1/129", "IPV6ADDR"),
+        ("GATEWAY=router", "GATEWAY"),
+        ("GATEWAY=2001:db8::1", "GATEWAY"),
+        ("IPV6_DEFAULTGW=10.0.0.1", "IPV6_DEFAULTGW"),
+        ("IPV6_DEFAULTGW=ff02::1", "IPV6_DEFAULTGW"),
+    ],
+)
+def test_bad_value_names_file_and_variable(folder, text, variable):
+    assert f"ifcfg-eth1: {variable}: " in trouble(folder, f"{text}\n")
+
+
+def test_value_over_two_lines_is_read_whole_or_refused(folder):
+    text = 'IPV6ADDR_SECONDARIES="2001:db8::1/64 \\\n2001:db8::2/64"\n'
+    (folder / "ifcfg-eth1").write_text(text)
+    found, errors = backend.interfaces(["eth1"])
+    both = (Address(6, "2001:db8::1", 64), Address(6, "2001:db8::2", 64))
+    assert "ifcfg-eth1" in errors.get("eth1", "") or found["eth1"][0] == both
+
+
+def test_alias_files_add_addresses_but_no_gateway(folder):
+    addresses, gateways = interface(
+        folder,
+        ifcfg_eth1="IPADDR=10.0.0.1\nGATEWAY=10.0.0.254\n",
+        ifcfg_eth1__0="IPADDR=10.0.0.2\nGATEWAY=10.0.0.253\n",
+        ifcfg_eth1__web="IPADDR=10.0.0.3\n",
+        ifcfg_eth10="IPADDR=10.0.0.4\n",
+    )
+    assert addresses == ["10.0.0.1/8", "10.0.0.2/8", "10.0.0.3/8"]
+    assert gateways == {4: "10.0.0.254"}
+
+
+@pytest.mark.parametrize("ending", [".bak", "~", ".old", ".orig", ".rpmnew", ".rpmsave"])
+def test_copies_are_passed_over(folder, ending):
+    (folder / f"ifcfg-eth1:0{ending}").write_text("IPADDR=10.0.0.1\n")
+    (folder / f"rule-eth1{ending}").write_text("x\n")
+    assert backend.interfaces(["eth1"]) == (NOTHING, {})
+    assert backend.read() == {}
+
+
+def test_interface_without_a_file_has_nothing(folder):
+    assert backend.interfaces(["eth1"]) == (NOTHING, {})
+
+
+def test_read_returns_route_and_rule_files_with_their_bytes(folder):
+    (folder / "route-eth1").write_bytes(b"a\r\nb\xff\n")
+    (folder / "rule6-eth1.100").write_bytes(b"")
+    (folder / "ifcfg-eth1").write_bytes(b"IPADDR=10.0.0.1\n")
+    (folder / "ifup-routes").write_bytes(b"#!/bin/sh\n")
+    assert backend.read() == {
+        f"{folder}/route-eth1": "a\r\nb\udcff\n",
+        f"{folder}/rule6-eth1.100": "",
+    }
+
+
+def test_addresses_are_plain_values(folder):
+    (folder / "ifcfg-eth1").write_text("IPADDR=10.0.0.1\n")
+    assert backend.interfaces(["eth1"])[0] == {"eth1": ((Address(4, "10.0.0.1", 8),), {})}
+
+
+def test_trouble_with_one_interface_does_not_hide_others(folder):
+    (folder / "ifcfg-eth1").write_text("IPADDR=$X\n")
+    (folder / "ifcfg-eth2").write_text("IPADDR=10.0.0.1\n")
+    found, errors = backend.interfaces(["eth1", "eth2"])
+    assert (list(found), list(errors)) == (["eth2"], ["eth1"])
+
+
+def test_name_that_is_not_loadable_yet_spoils_our_line():
+    texts = in_folder({"rule-eth1": "from 10.0.0.1 table old priority 5\n"})
+    policy = model.Policy(
+        "eth1", model.Table("new", 201), (), (model.Rule(4, 5, 201, src="10.0.0.1"),)
+    )
+    edits = backend.render(texts, {"eth1": policy}, frozenset({201}), {"old": 201}, {"new": 201})
+    assert list(edits.values()) == ["from 10.0.0.1 table new priority 5\n"]
+
+
+@given(st.text())
+def test_any_text_is_read_as_assignments(text):
+    values = backend.assignments("ifcfg-eth1", text)
+    assert all(isinstance(value, str) for value in values.values())
+
+
+@given(
+    st.dictionaries(st.sampled_from(["IPADDR", "PREFIX", "GATEWAY", "NAME"]), st.text("ab1.:/ -_")),
+    st.sampled_from(['"', "'"]),
+)
+def test_quoted_text_is_read_as_it_stands(values, quote):
+    text = "".join(f"{name}={quote}{value}{quote}\n" for name, value in values.items())
+    assert backend.assignments("ifcfg-eth1", text) == values

@@ -1,0 +1,183 @@
+"""How the kernel compares rules, in a played one; and what overlaps, by brute force."""
+
+from __future__ import annotations
+
+import contextlib
+from ipaddress import ip_address, ip_network
+from itertools import product
+
+import multihoming_model as model
+import multihoming_rules as rules
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kernel_double import RefusedError, Rules
+from multihoming_model import Rule
+from test_plan import RULES, line
+
+
+def refuses(kernel, rule):
+    try:
+        kernel.copy().run(line("add", rule))
+    except RefusedError:
+        return True
+    return False
+
+
+@settings(max_examples=200)
+@given(RULES, RULES)
+def test_a_rule_answers_exactly_to_what_the_kernel_refuses_beside_it(live, new):
+    assert (rules.asked(new) in rules.answers(live)) == refuses(Rules([line("add", live)]), new)
+
+
+@settings(max_examples=200)
+@given(RULES, RULES)
+def test_rules_exclude_each_other_when_the_kernel_never_holds_both(one, other):
+    both_ways = refuses(Rules([line("add", one)]), other) and refuses(
+        Rules([line("add", other)]), one
+    )
+    assert rules.exclude_each_other(one, other) == both_ways
+
+
+@settings(max_examples=200)
+@given(st.lists(RULES, max_size=6))
+def test_loadable_is_what_the_kernel_takes_in_that_order(wanted):
+    kernel, taken = Rules(), True
+    for rule in wanted:
+        taken = taken and not refuses(kernel, rule)
+        if taken:
+            kernel.run(line("add", rule))
+    assert rules.loadable(wanted) == taken
+
+
+@settings(max_examples=200)
+@given(st.lists(RULES, max_size=6))
+def test_rules_that_can_be_loaded_at_all_can_in_loading_order(wanted):
+    pairs = [(a, b) for i, a in enumerate(wanted) for b in wanted[i + 1 :]]
+    if not any(rules.exclude_each_other(*pair) for pair in pairs):
+        Rules(line("add", rule) for rule in rules.loading_order(wanted))
+
+
+@settings(max_examples=200)
+@given(RULES, RULES)
+def test_deleting_takes_what_the_kernel_takes(given_rule, live):
+    if (given_rule.table, given_rule.priority) != (live.table, live.priority):
+        return
+    kernel = Rules([line("add", live)])
+    with contextlib.suppress(RefusedError):
+        kernel.run(line("del", given_rule))
+    assert rules.deletes(given_rule, live) == (list(kernel) == [])
+
+
+# --- overlap --------------------------------------------------------------------------------------
+
+SOURCES = [None, "10.0.0.0/30", "10.0.0.0/31", "10.0.0.1", "10.0.0.2"]
+SELECTORS = st.builds(
+    Rule,
+    family=st.just(4),
+    priority=st.just(5),
+    src=st.sampled_from(SOURCES),
+    to=st.sampled_from([None, None, "10.0.0.1"]),
+    iif=st.sampled_from([None, None, "eth0", "eth1"]),
+    fwmark=st.sampled_from([None, None, "0x1", "0x2", "0x1/0x1", "0/0x1", "0x2/0x2", "0x3/0x3"]),
+    tos=st.sampled_from([0, 0, 4, 8]),
+    ipproto=st.sampled_from([None, None, 6, 17]),
+    dport=st.sampled_from([None, None, "1", "1-2", "2-3"]),
+    uidrange=st.sampled_from([None, None, "0-0", "0-1", "1-1"]),
+)
+PACKETS = {
+    "src": ["10.0.0.0", "10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.9"],
+    "to": ["10.0.0.1", "10.0.0.9"],
+    "iif": ["eth0", "eth1", "eth9"],
+    "mark": range(4),
+    "tos": [0, 4, 8],
+    "ipproto": [6, 17, 1],
+    "dport": [1, 2, 3, 9],
+    "uid": [0, 1, 9],
+}
+
+
+def packets(selected):
+    """Return every packet, as far as the selectors that are named can tell them apart."""
+    values = (found if name in selected else found[:1] for name, found in PACKETS.items())
+    return (dict(zip(PACKETS, each, strict=True)) for each in product(*values))
+
+
+def matches(rule, packet):
+    return (
+        _inside(packet["src"], rule.src)
+        and _inside(packet["to"], rule.to)
+        and rule.iif in (None, packet["iif"])
+        and _marked(packet["mark"], rule.fwmark)
+        and rule.tos in (0, packet["tos"])
+        and rule.ipproto in (None, packet["ipproto"])
+        and _within(packet["dport"], rule.dport)
+        and _within(packet["uid"], rule.uidrange)
+    )
+
+
+def _inside(address, prefix):
+    return prefix is None or ip_address(address) in ip_network(prefix)
+
+
+def _marked(mark, fwmark):
+    wanted, _, mask = (fwmark or "0/0").partition("/")
+    return not (mark ^ int(wanted, 0)) & int(mask or "0xffffffff", 0)
+
+
+def _within(number, text):
+    low, _, high = (text or "0-99999").partition("-")
+    return int(low) <= number <= int(high or low)
+
+
+@settings(max_examples=100)
+@given(SELECTORS, SELECTORS)
+def test_overlap_agrees_with_trying_every_packet(one, other):
+    names = {"src": "src", "to": "to", "iif": "iif", "mark": "fwmark", "tos": "tos"}
+    names |= {"ipproto": "ipproto", "dport": "dport", "uid": "uidrange"}
+    selected = {name for name, key in names.items() if getattr(one, key) or getattr(other, key)}
+    met = any(matches(one, packet) and matches(other, packet) for packet in packets(selected))
+    assert rules.overlap(one, other) == met
+
+
+@settings(max_examples=200)
+@given(RULES | SELECTORS, RULES | SELECTORS)
+def test_overlap_is_symmetric(one, other):
+    assert rules.overlap(one, other) == rules.overlap(other, one)
+
+
+@given(RULES | SELECTORS)
+def test_a_rule_overlaps_itself(rule):
+    assert rules.overlap(rule, rule)
+
+
+def test_families_never_overlap():
+    assert not rules.overlap(Rule(4, 5), Rule(6, 5))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "meet"),
+    [
+        (None, None, True),
+        (None, "10.0.0.1", True),
+        ("10.0.0.0/8", "10.1.0.0/16", True),
+        ("10.1.0.0/16", "10.0.0.0/8", True),
+        ("10.0.0.1", "10.0.0.0/8", True),
+        ("10.0.0.0/8", "11.0.0.0/8", False),
+        ("10.0.0.1", "10.0.0.2", False),
+        ("2001:db8::/32", "2001:db8:1::/48", True),
+        ("2001:db8::1", "2001:db9::/32", False),
+    ],
+)
+def test_prefixes_meet(one, other, meet):
+    assert rules.prefixes_meet(one, other) == meet
+
+
+PREFIXES = st.tuples(st.integers(0, 255), st.integers(24, 32)).map(
+    lambda pair: model.network_of(f"10.0.0.{pair[0]}", pair[1])
+)
+
+
+@given(PREFIXES, PREFIXES)
+def test_prefixes_meet_when_they_share_an_address(one, other):
+    assert rules.prefixes_meet(one, other) == ip_network(one).overlaps(ip_network(other))
