@@ -65,15 +65,30 @@ def minion(tmp_path_factory):
     return Minion(tmp_path_factory.mktemp("minion"))
 
 
+@pytest.fixture(scope="session")
+def configuration_of_the_lab(tmp_path_factory):
+    """A copy of what the tests replace."""
+    kept = tmp_path_factory.mktemp("etc")
+    for path in live.CONFIGURATION:
+        if path.is_dir():
+            shutil.copytree(path, kept / path.name, symlinks=True)
+    return kept
+
+
 @pytest.fixture(autouse=True)
-def configuration():
-    """The files of a host fresh from the installer, new for every test."""
+def configuration(configuration_of_the_lab):
+    """The files of a host fresh from the installer, new for every test; the lab's own after it."""
     for path in live.CONFIGURATION:
         _remove(path)
     Path("/etc/iproute2/rt_tables.d").mkdir(parents=True)
     Path("/etc/iproute2/rt_tables").write_text(RT_TABLES)
     SCRIPTS.mkdir(parents=True)
     live.LOCK.unlink(missing_ok=True)
+    yield
+    for path in live.CONFIGURATION:
+        _remove(path)
+        if (configuration_of_the_lab / path.name).is_dir():
+            shutil.copytree(configuration_of_the_lab / path.name, path, symlinks=True)
 
 
 def _remove(path):

@@ -1,8 +1,8 @@
 """A minion that has neither the modules nor netaddr: one ``state.apply`` is all it takes."""
 
 import pytest
-from conftest import PILLAR, Minion, Salt, SaltCall, make_minion, own_result
 from machines import Server, nic
+from salts import PILLAR, Minion, Salt, SaltCall, make_minion, own_result
 
 BOOTSTRAP = {"saltutil.sync_all", "pip.installed"}
 GAMMA = {

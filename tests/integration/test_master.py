@@ -3,8 +3,8 @@
 from copy import deepcopy
 
 import pytest
-from conftest import PILLAR
 from machines import LOOSE, OFF, STRICT
+from salts import PILLAR
 
 # table id -> the gateways of its default routes
 GATEWAYS = {
@@ -180,7 +180,7 @@ def test_a_rule_and_a_route_come_and_go(converged, servers):
         "rules": {"added": ["fwmark 0x7/0xff table uplink1 priority 19000"] * 2},
     }
     for family in ("-4", "-6"):
-        shown = alpha.host.ip(family, "rule", "show", "priority", "19000")
+        shown = alpha.host.ip("-N", family, "rule", "show", "priority", "19000")
         assert "fwmark 0x7/0xff lookup 201" in shown
     assert "198.51.100.0/24 via 10.1.1.253" in alpha.host.ip("route", "show", "table", "201")
     assert "198.51.100.0/24" in alpha.read(f"{SCRIPTS}/route-eth1")

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import MULTIHOMING, PILLAR, SaltCall, own_result
+from salts import MULTIHOMING, PILLAR, SaltCall, own_result
 
 GOOD = {
     "tables": {"uplink1": 201},

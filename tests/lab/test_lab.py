@@ -71,11 +71,12 @@ def test_a_server_may_have_many_nics():
 
 def test_the_server_may_be_the_current_namespace():
     server = Host()
+    before = {link["ifname"] for link in server.ip_json("link")}
     for _ in range(2):
         with first_article(server) as network:
             assert ping(network.pc2, "192.168.1.220") == 1
             assert ping(server, "203.0.113.10", source="192.168.1.220") == 1
-        assert {link["ifname"] for link in server.ip_json("link")} == {"lo"}
+        assert {link["ifname"] for link in server.ip_json("link")} == before
     server.close()
 
 
