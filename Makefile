@@ -10,7 +10,7 @@ PYTEST ?=
 
 READY = $(VENV)/ready
 IN_LAB = sh tests/lab/enter.sh
-SOURCES = _modules _states _utils tests
+SOURCES = _modules _states _utils tests bench
 
 .PHONY: test demo bench lint format clean
 
