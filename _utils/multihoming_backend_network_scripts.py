@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,6 +17,7 @@ import multihoming_config as config
 import multihoming_files as files
 import multihoming_model as model
 import multihoming_rules as rules
+import multihoming_shell as shell
 
 NAME = "network-scripts"
 FOLDER = "/etc/sysconfig/network-scripts"
@@ -100,7 +100,7 @@ def _interface(dev: str, names: Iterable[str]) -> tuple[tuple[config.Address, ..
     gateways: dict[int, str] = {}
     for name in names:
         path = os.path.join(FOLDER, name)
-        values = assignments(path, files.read(path) or "")
+        values = shell.assignments(path, files.read(path) or "")
         addresses += _addresses(path, values)
         if name == f"ifcfg-{dev}":
             gateways = _gateways(path, values)
@@ -299,11 +299,11 @@ def _converted(path: str, text: str, lines: Iterable[Line]) -> list[Line]:
     Only ADDRESS0 up to the first gap was ever loaded. Lines that were not are kept as comments, so
     that the conversion brings nothing to life.
     """
-    routes = _sourced_routes(path, assignments(path, text))
+    routes = _sourced_routes(path, shell.assignments(path, text))
     converted = [Line(route) for route in routes]
     kept: list[Line] = []
     for line in lines:
-        variables = assignments(path, line.raw)
+        variables = shell.assignments(path, line.raw)
         loaded = [name for name in variables if _is_loaded(name, len(routes))]
         if loaded:
             kept += converted
@@ -345,37 +345,11 @@ def _classful(address: str) -> str:
 # --- ifcfg ------------------------------------------------------------------------------------
 
 
-def assignments(path: str, text: str) -> dict[str, str]:
-    """Return the variables that a sourced file sets, read as data.
-
-    Lines that are not assignments, and values that only a shell could tell, are left out; asking
-    for such a value is an error (see ``_value``).
-    """
-    values: dict[str, str] = {}
-    for number, raw in enumerate(text.splitlines(), 1):
-        try:
-            lexer = shlex.shlex(raw, posix=True, punctuation_chars=";&|")
-            lexer.whitespace_split = True
-            words = list(lexer)
-        except ValueError:
-            words = [raw]
-        for word in words:
-            name, equals, value = word.partition("=")
-            if equals and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-                shell = re.search(r"[$`]", value) or set(words) & {"&&", "||", "&", "|"}
-                values[name] = f"\0{path} line {number}: {raw.strip()!r}" if shell else value
-    return values
-
-
 def _value(values: Mapping[str, str], name: str) -> str:
-    """Return a variable, empty when unset; raises ContentError when only a shell could."""
-    value = values.get(name, "")
-    if value.startswith("\0"):
-        raise files.ContentError(
-            f"{value[1:]} needs a shell to be understood; write the value itself there, or give "
-            "`addresses` and `gateway` in the pillar"
-        )
-    return value
+    """Return a variable, empty when unset; raises ContentError when only a shell could tell."""
+    if why := shell.doubt(values, name):
+        raise files.ContentError(f"{why}, or give `addresses` and `gateway` in the pillar")
+    return values.get(name, "")
 
 
 def _addresses(path: str, values: Mapping[str, str]) -> list[config.Address]:
