@@ -9,8 +9,8 @@ that leads there (ip-rule(8), ip-route(8)). Tables, rules and routes are describ
 :depends: netaddr, iproute2 5.2 or newer
 :platform: Linux
 
-All functions that take ``tables``, ``interfaces``, ``priority``, ``default_gateway``, ``sysctl``
-or ``backend`` read those that are not given from the pillar.
+All functions that take ``tables``, ``interfaces`` and the other keys of the pillar read those that
+are not given from there.
 
 .. code-block:: yaml
 
@@ -246,7 +246,13 @@ def list_files(backend=None):
 
 
 def validate(
-    tables=None, interfaces=None, priority=None, default_gateway=None, sysctl=None, backend=None
+    tables=None,
+    interfaces=None,
+    priority=None,
+    keep_main_routes=None,
+    default_gateway=None,
+    sysctl=None,
+    backend=None,
 ):
     """
     Return what is wrong with this minion's pillar, as a list of messages; empty when it is good.
@@ -271,7 +277,13 @@ def validate(
 
 
 def desired(
-    tables=None, interfaces=None, priority=None, default_gateway=None, sysctl=None, backend=None
+    tables=None,
+    interfaces=None,
+    priority=None,
+    keep_main_routes=None,
+    default_gateway=None,
+    sysctl=None,
+    backend=None,
 ):
     """
     Return what the pillar comes to on this host, after defaults and discovery.
@@ -289,7 +301,7 @@ def desired(
     if not there:
         return {"tables": {}, "interfaces": {}}
     work = _call(host.look, data)
-    names = {id_: name for name, id_ in work.goal.tables.items()}
+    names = {**model.RESERVED_TABLES, **{id_: name for name, id_ in work.goal.tables.items()}}
     return {
         "tables": dict(work.goal.tables),
         "interfaces": {
@@ -304,7 +316,13 @@ def desired(
 
 
 def plan(
-    tables=None, interfaces=None, priority=None, default_gateway=None, sysctl=None, backend=None
+    tables=None,
+    interfaces=None,
+    priority=None,
+    keep_main_routes=None,
+    default_gateway=None,
+    sysctl=None,
+    backend=None,
 ):
     """
     Return what ``apply`` would do, without doing it. All values are empty when there is nothing.
@@ -337,7 +355,13 @@ def plan(
 
 
 def apply(
-    tables=None, interfaces=None, priority=None, default_gateway=None, sysctl=None, backend=None
+    tables=None,
+    interfaces=None,
+    priority=None,
+    keep_main_routes=None,
+    default_gateway=None,
+    sysctl=None,
+    backend=None,
 ):
     """
     Make the host what the pillar says, verify it, and return what was done, as ``plan`` does.

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import multihoming_config as config
 import multihoming_files as files
 import multihoming_model as model
-import multihoming_rules as rules
+import multihoming_rules as rules_
 
 NAME = "network-scripts"
 FOLDER = "/etc/sysconfig/network-scripts"
@@ -51,9 +51,9 @@ class Line:
 
 @dataclass(frozen=True)
 class _Known:
-    """The owned tables, and names -> ids: all, and those that iproute2 can look up."""
+    """What is owned, and names -> ids: all, and those that iproute2 can look up."""
 
-    ids: frozenset[int]
+    ours: rules_.Ours
     tables: Mapping[str, int]
     loadable: Mapping[str, int]
 
@@ -127,10 +127,28 @@ def owned(
     return found
 
 
+def rules(texts: Mapping[str, str], tables: Mapping[str, int]) -> list[model.Rule]:
+    """Return the rules that the files make the scripts load.
+
+    texts
+        Path -> text, from ``read``.
+    tables
+        Name -> id, from rt_tables.
+    """
+    items = (
+        _item(path, raw, tables)
+        for path, text in texts.items()
+        if _kind(path).startswith("rule")
+        for raw in _logical_lines(text)
+        if not _PASSED_OVER.fullmatch(raw)
+    )
+    return [item for item in items if isinstance(item, model.Rule)]
+
+
 def render(
     texts: Mapping[str, str],
     policies: Mapping[str, model.Policy],
-    ids: frozenset[int],
+    ours: rules_.Ours,
     tables: Mapping[str, int],
     future: Mapping[str, int],
 ) -> dict[str, str | None]:
@@ -140,8 +158,8 @@ def render(
         Path -> text, from ``read``.
     policies
         Interface -> what its files have to say.
-    ids
-        The owned tables: lines that lead to them are ours.
+    ours
+        What is owned: lines that make it are ours.
     tables
         Name -> id, from rt_tables as it is.
     future
@@ -151,7 +169,7 @@ def render(
     """
     paths = [*texts, *(_path(kind, dev) for dev in policies for kind in _KINDS)]
     loadable = {name: id_ for name, id_ in future.items() if id_ <= _MAX_NAMED}
-    known = _Known(ids, {**tables, **future}, loadable)
+    known = _Known(ours, {**tables, **future}, loadable)
     names = {id_: name for name, id_ in known.loadable.items()}
     edits = {}
     for path in dict.fromkeys(paths):
@@ -181,7 +199,7 @@ def _items(path: str, policy: model.Policy | None) -> list[model.Route] | list[m
         return []
     family = _family(path)
     if _kind(path).startswith("rule"):
-        return rules.loading_order(rule for rule in policy.rules if rule.family == family)
+        return rules_.loading_order(rule for rule in policy.rules if rule.family == family)
     return [route for route in policy.routes if route.family == family]
 
 
@@ -209,7 +227,7 @@ def _as_wanted(
 ) -> bool:
     if len(ours) != len(items) or set(ours) != set(items):
         return False
-    return rules.loadable(item for item in ours if isinstance(item, model.Rule))
+    return rules_.loadable(item for item in ours if isinstance(item, model.Rule))
 
 
 def _logical_lines(text: str) -> list[str]:
@@ -262,9 +280,14 @@ def _table(path: str, raw: str, tables: Mapping[str, int]) -> int | None:
 
 
 def _line(path: str, raw: str, known: _Known) -> Line:
-    if _table(path, raw, known.tables) not in known.ids:
-        return Line(raw)
-    return Line(raw, True, _item(path, raw, known.loadable))
+    table = _table(path, raw, known.tables)
+    if table in known.ours.tables:
+        return Line(raw, True, _item(path, raw, known.loadable))
+    if table == model.MAIN and known.ours.into_main:
+        item = _item(path, raw, known.loadable)
+        if item and item in known.ours:
+            return Line(raw, True, item)
+    return Line(raw)
 
 
 def _item(path: str, raw: str, tables: Mapping[str, int]) -> model.Route | model.Rule | None:

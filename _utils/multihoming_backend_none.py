@@ -23,10 +23,15 @@ def interfaces(_devices: Iterable[str]) -> tuple[dict[str, Any], dict[str, str]]
     return {}, {}
 
 
+def rules(_texts: Mapping[str, str], _tables: Mapping[str, int]) -> list[Any]:
+    """Return the rules that the files make the scripts load: none."""
+    return []
+
+
 def render(
     _texts: Mapping[str, str],
     _policies: Mapping[str, Any],
-    _owned: frozenset[int],
+    _ours: Any,
     _tables: Mapping[str, int],
     _future: Mapping[str, int],
 ) -> dict[str, str | None]:

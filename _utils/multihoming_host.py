@@ -23,6 +23,7 @@ import multihoming_kernel as kernel
 import multihoming_model as model
 import multihoming_plan as plan
 import multihoming_rt_tables as rt_tables
+import multihoming_rules as rules
 from multihoming_files import Edit
 
 BACKENDS = (network_scripts, none)
@@ -69,14 +70,14 @@ class Goal:
         Name -> id, to be registered.
     owned
         Names that are forgotten unless they are in ``tables``.
-    ids
-        The tables whose rules, routes and lines are compared.
+    ours
+        What is compared: rules, routes and lines.
     """
 
     backend: ModuleType
     tables: Mapping[str, int]
     owned: frozenset[str]
-    ids: frozenset[int]
+    ours: rules.Ours
     outcome: desired.Desired
 
 
@@ -160,18 +161,51 @@ def _look(data: Any, scope: frozenset[str] | None) -> Work:
     tables = read_tables()
     errors += rt_tables.conflicts(tables, wanted.tables)
     backend = _backend(wanted.backend, errors)
-    found = _found(backend, wanted, errors)
     owned = {name: id_ for name, id_ in tables.owned.items() if scope is None or name in scope}
     ids = {*owned.values(), *wanted.tables.values()}
-    state = kernel.read(sorted(ids), _undecided(wanted, found))
+    state = kernel.read(sorted(ids), defaults=_needs_defaults(wanted))
+    found = _found(backend, _devices_to_read(wanted, state), errors)
     outcome = desired.policies(wanted, state.links, _with_live(found, wanted, state))
     errors += outcome.errors
     if errors:
         raise HostError(errors)
     skipped = {wanted.interfaces[name].table.id for name in outcome.skipped}
     forgettable = frozenset(owned if scope is None else ())
-    goal = Goal(backend, wanted.tables, forgettable, frozenset(ids - skipped), outcome)
-    return _compare(goal, tables, state)
+    # Only a file with a word like suppress_prefixlength can tell of rules into main.
+    telling = {path: text for path, text in backend.read().items() if "sup" in text}
+    held = [*_rules(state), *backend.rules(telling, tables.ids)]
+    made = [rule for policy in outcome.policies.values() for rule in policy.rules]
+    ours = _ours(frozenset(ids - skipped), held, made)
+    _check_places(ours, _rules(state))
+    return _compare(Goal(backend, wanted.tables, forgettable, ours, outcome), tables, state)
+
+
+def _rules(state: kernel.State) -> list[model.Rule]:
+    return [rule for family in model.FAMILIES for rule in state.rules[family]]
+
+
+def _ours(
+    ids: frozenset[int], held: Iterable[model.Rule], made: Iterable[model.Rule]
+) -> rules.Ours:
+    """Return what is ours by what kernel and files hold, and by what is wanted."""
+    into_main = {**rules.places_into_main(held, ids), **rules.places_into_main(made, ids)}
+    return rules.Ours(ids, into_main)
+
+
+def _check_places(ours: rules.Ours, live: Iterable[model.Rule]) -> None:
+    """Check that nobody else's rule stands where one of ours has to be.
+
+    The kernel could not tell the two apart when it has to remove ours. Raises HostError.
+    """
+    foreign = [
+        f"keep_main_routes: `{' '.join(model.rule_words(rule, 'main'))}` is somebody else's, and "
+        "stands where a rule for that address has to be; write another `priority`"
+        for rule in live
+        if rule.table == model.MAIN and rule not in ours
+        if (rule.family, rule.src, rule.priority) in ours.into_main
+    ]
+    if foreign:
+        raise HostError(foreign)
 
 
 def read_tables() -> rt_tables.Tables:
@@ -204,47 +238,56 @@ def _backend(name: str, errors: list[str]) -> ModuleType:
     return none
 
 
-def _found(
-    backend: ModuleType, wanted: config.Config, errors: list[str]
-) -> dict[str, desired.Found]:
-    """Return what the backend's files say, of interfaces that the pillar leaves it to."""
+def _needs_defaults(wanted: config.Config) -> bool:
+    """Tell whether main's default routes matter."""
+    return any(
+        interface.gateways is None or interface.keep_main_routes
+        for interface in wanted.interfaces.values()
+    )
+
+
+def _devices_to_read(wanted: config.Config, state: kernel.State) -> list[str]:
+    """Return the interfaces of which it matters what the backend's files say."""
     open_ = [
         name
         for name, interface in wanted.interfaces.items()
         if interface.addresses is None or interface.gateways is None
     ]
-    found, problems = backend.interfaces(open_)
+    if any(interface.keep_main_routes for interface in wanted.interfaces.values()):
+        open_ += state.links
+    return list(dict.fromkeys(open_))
+
+
+def _found(
+    backend: ModuleType, devices: Iterable[str], errors: list[str]
+) -> dict[str, desired.Found]:
+    found, problems = backend.interfaces(devices)
     errors += [f"interfaces.{name}: {problem}" for name, problem in problems.items()]
     return {name: desired.Found(*said) for name, said in found.items()}
-
-
-def _undecided(wanted: config.Config, found: Mapping[str, desired.Found]) -> list[str]:
-    """Return the interfaces whose gateway only the live routes can tell."""
-    return [
-        name
-        for name, interface in wanted.interfaces.items()
-        if interface.gateways is None and len(found.get(name, desired.Found()).gateways) < 2
-    ]
 
 
 def _with_live(
     found: Mapping[str, desired.Found], wanted: config.Config, state: kernel.State
 ) -> dict[str, desired.Found]:
     """Add the live gateways: main's default routes, else the one our table already has."""
+    tables = {name: interface.table.id for name, interface in wanted.interfaces.items()}
     filled = {}
-    live: dict[str, dict[int, str]] = {}
-    for (dev, family), gateway in state.defaults.items():
-        live.setdefault(dev, {})[family] = gateway
-    for name, interface in wanted.interfaces.items():
+    for name in {**tables, **state.links}:
         known = found.get(name, desired.Found())
-        own = {
-            route.family: route.via
-            for route in state.routes.get(interface.table.id, ())
-            if route.to == "default" and route.via and route.dev == name
-        }
-        gateways = {**own, **live.get(name, {})}
-        filled[name] = desired.Found(known.addresses, known.gateways, gateways)
+        own = _gateways_through(name, state.routes.get(tables.get(name, 0), ()))
+        live = _gateways_through(name, state.defaults)
+        filled[name] = desired.Found(known.addresses, known.gateways, {**own, **live})
     return filled
+
+
+def _gateways_through(dev: str, routes: Iterable[model.Route]) -> dict[int, str]:
+    """Return family -> next hop of the first default route that leaves by an interface."""
+    gateways: dict[int, str] = {}
+    for route in routes:
+        for hop in route.nexthops or (route,):
+            if route.to == "default" and hop.dev == dev and hop.via:
+                gateways.setdefault(route.family, hop.via)
+    return gateways
 
 
 def _compare(goal: Goal, tables: rt_tables.Tables, state: kernel.State) -> Work:
@@ -257,13 +300,13 @@ def _compare(goal: Goal, tables: rt_tables.Tables, state: kernel.State) -> Work:
     known = {**tables.ids, **final.ids}
 
     texts = goal.backend.read()
-    rendered = goal.backend.render(texts, goal.outcome.policies, goal.ids, tables.ids, final.ids)
+    rendered = goal.backend.render(texts, goal.outcome.policies, goal.ours, tables.ids, final.ids)
     before = _edits(tables.texts, registered)
     after = [Edit(path, texts.get(path), text) for path, text in rendered.items()]
     after += _edits(then.texts, released)
 
     policies = goal.outcome.policies.values()
-    current = _current(goal.ids, state)
+    current = _current(goal, state)
     should = (
         [route for policy in policies for route in policy.routes],
         [rule for policy in policies for rule in policy.rules],
@@ -274,19 +317,16 @@ def _compare(goal: Goal, tables: rt_tables.Tables, state: kernel.State) -> Work:
     report = {
         "commands": [f"ip -{step.family} {step.line}" for step in steps],
         "files": {edit.path: files.diff(edit) for edit in _merged([*before, *after])},
-        "interfaces": _interfaces(differences, devices, known),
+        "interfaces": _interfaces(differences, devices, goal.ours, known),
         "tables": _tables(tables.owned, final.owned),
         "notes": [f"{name} {why}: skipped" for name, why in goal.outcome.skipped.items()],
     }
     return Work(goal, tuple(before), tuple(steps), tuple(after), report, current)
 
 
-def _current(
-    ids: frozenset[int], state: kernel.State
-) -> tuple[list[model.Route], list[model.Rule]]:
-    routes = [route for id_ in sorted(ids) for route in state.routes[id_]]
-    rules = [rule for family in model.FAMILIES for rule in state.rules[family] if rule.table in ids]
-    return routes, rules
+def _current(goal: Goal, state: kernel.State) -> _RoutesAndRules:
+    routes = [route for id_ in sorted(goal.ours.tables) for route in state.routes[id_]]
+    return routes, [rule for rule in _rules(state) if rule in goal.ours]
 
 
 def _edits(before: Mapping[str, str], after: Mapping[str, str]) -> list[Edit]:
@@ -310,7 +350,7 @@ def _devices(
 ) -> dict[int, str]:
     """Return table id -> the interface it serves, by policy, else files, else live routes."""
     devices = {route.table: dev for route in routes for dev in route.devices[:1]}
-    devices.update(served(goal.backend, texts, goal.ids, known))
+    devices.update(served(goal.backend, texts, goal.ours.tables, known))
     policies = goal.outcome.policies
     devices.update({policy.table.id: dev for dev, policy in policies.items()})
     return devices
@@ -325,7 +365,10 @@ def served(
 
 
 def _interfaces(
-    differences: plan.Differences, devices: Mapping[int, str], known: Mapping[str, int]
+    differences: plan.Differences,
+    devices: Mapping[int, str],
+    ours: rules.Ours,
+    known: Mapping[str, int],
 ) -> dict[str, Any]:
     """Return interface -> {"routes"|"rules": {"added"|"removed": [iproute2's words]}}."""
     names = {id_: name for name, id_ in known.items()}
@@ -336,9 +379,11 @@ def _interfaces(
             name = names.get(table)
             if isinstance(item, model.Rule):
                 kind, words = "rules", model.rule_words(item, name)
+                place = rules.place_into_main(item)
+                table = ours.into_main.get(place, table) if place else table
             else:
                 kind, words = "routes", model.route_words(item, name)
-            entry = report.setdefault(devices.get(table) or name or str(table), {})
+            entry = report.setdefault(devices.get(table) or names.get(table) or str(table), {})
             entry.setdefault(kind, {}).setdefault(verb, []).append(" ".join(words))
     return report
 
@@ -380,7 +425,7 @@ def _roll_back(work: Work, done: Sequence[Edit]) -> str:
     steps: list[model.Step] = []
     try:
         for _ in range(_ROLL_BACKS):
-            now = _current(work.goal.ids, kernel.read(sorted(work.goal.ids)))
+            now = _current(work.goal, kernel.read(sorted(work.goal.ours.tables)))
             steps = plan.steps(now, work.current)
             if not steps:
                 return trouble
@@ -393,7 +438,7 @@ def _roll_back(work: Work, done: Sequence[Edit]) -> str:
 
 def _verify(goal: Goal) -> None:
     """Look again; raise HostError when kernel or files are not what they should be."""
-    left = _compare(goal, read_tables(), kernel.read(sorted(goal.ids)))
+    left = _compare(goal, read_tables(), kernel.read(sorted(goal.ours.tables)))
     if left.pending:
         differing = [*left.report["commands"], *left.report["files"]]
         raise HostError(["the changes did not hold; still differing: " + "; ".join(differing[:10])])
@@ -431,11 +476,11 @@ def _check_unused(name: str, tables: rt_tables.Tables) -> None:
         return
     id_ = tables.ids[name]
     state = kernel.read([id_])
-    rules = [rule for family in model.FAMILIES for rule in state.rules[family] if rule.table == id_]
-    if rules or state.routes[id_]:
+    leading = [rule for rule in _rules(state) if rule.table == id_]
+    if leading or state.routes[id_]:
         raise HostError(
             [
-                f"table {name} is in use: {len(rules)} rules lead to it and it has "
+                f"table {name} is in use: {len(leading)} rules lead to it and it has "
                 f"{len(state.routes[id_])} routes; remove them first with "
                 "multihoming.interface_absent, or the table's entry in the pillar"
             ]

@@ -20,7 +20,6 @@ import multihoming_netlink as netlink
 from multihoming_model import Link, LinkAddress, Step
 
 NEEDED = "iproute2 5.2"  # the first whose `ip` has both -json for rules and -Numeric
-_MAIN = 254
 _TIMEOUT = 120
 _IF_INET6 = "/proc/self/net/if_inet6"
 
@@ -38,20 +37,20 @@ class State:
     routes
         Table id -> its routes, both families; only the tables that were asked for.
     defaults
-        (interface, family) -> gateway of main's default route through it, where asked for.
+        Main's default routes, the one that counts first; empty unless asked for.
     """
 
     links: Mapping[str, Link]
     rules: Mapping[int, tuple[model.Rule, ...]]
     routes: Mapping[int, tuple[model.Route, ...]]
-    defaults: Mapping[tuple[str, int], str]
+    defaults: tuple[model.Route, ...] = ()
 
 
-def read(tables: Iterable[int] = (), default_devices: Iterable[str] = ()) -> State:
+def read(tables: Iterable[int] = (), defaults: bool = False) -> State:
     """Read interfaces, all rules and the routes of ``tables`` (ids).
 
-    default_devices
-        Interfaces whose gateway in the main table is wanted.
+    defaults
+        Read main's default routes as well.
 
     Raises KernelError when ``ip`` is missing, too old or fails.
     """
@@ -66,11 +65,10 @@ def read(tables: Iterable[int] = (), default_devices: Iterable[str] = ()) -> Sta
     try:
         with netlink.RouteSocket() as kernel:
             found = {table: _routes(kernel, table, names) for table in tables}
-            devices = [dev for dev in default_devices if dev in links]
-            defaults = _defaults(kernel, devices, names)
+            main = _routes(kernel, model.MAIN, names, True) if defaults else ()
     except OSError as err:
         raise KernelError(f"reading the routes failed: {err.strerror}") from err
-    return State(links, rules, found, defaults)
+    return State(links, rules, found, tuple(sorted(main, key=lambda route: route.metric)))
 
 
 def routes(table: int | None = None) -> list[model.Route]:
@@ -85,30 +83,16 @@ def routes(table: int | None = None) -> list[model.Route]:
 
 
 def _routes(
-    kernel: netlink.RouteSocket, table: int | None, names: Mapping[int, str]
+    kernel: netlink.RouteSocket,
+    table: int | None,
+    names: Mapping[int, str],
+    default: bool = False,
 ) -> tuple[model.Route, ...]:
     return tuple(
         model.route_from_json(entry, family)
         for family in _families()
-        for entry in kernel.routes(family, table, names)
+        for entry in kernel.routes(family, table, names, default)
     )
-
-
-def _defaults(
-    kernel: netlink.RouteSocket, devices: Iterable[str], names: Mapping[int, str]
-) -> dict[tuple[str, int], str]:
-    found: dict[tuple[str, int], str] = {}
-    for dev in devices:
-        for family in _families():
-            entries = kernel.routes(family, _MAIN, names, dev)
-            gateways = sorted(
-                (entry.get("metric", 0), entry["gateway"])
-                for entry in entries
-                if entry["dst"] == "default" and "gateway" in entry
-            )
-            if gateways:
-                found[dev, family] = gateways[0][1]
-    return found
 
 
 def _families() -> tuple[int, ...]:

@@ -24,6 +24,7 @@ RESERVED_TABLES = {0: "unspec", 253: "default", 254: "main", 255: "local"}
 # The three rules every namespace starts with; nobody but the kernel owns them.
 KERNEL_PRIORITIES = (0, 32766, 32767)
 MAIN_PRIORITY = 32766
+MAIN = 254
 
 U32 = 2**32 - 1
 BOOT = 3  # RTPROT_BOOT: what `ip route add` stamps on a route when told nothing else

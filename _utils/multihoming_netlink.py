@@ -69,7 +69,7 @@ class RouteSocket:
         self._socket.close()
 
     def routes(
-        self, family: int, table: int | None, names: Mapping[int, str], dev: str | None = None
+        self, family: int, table: int | None, names: Mapping[int, str], default: bool = False
     ) -> list[dict[str, Any]]:
         """Return the routes of a table as ``ip -json -N -details route show`` would print them.
 
@@ -80,23 +80,22 @@ class RouteSocket:
             route then says its own in ``table``.
         names
             Interface index -> name.
-        dev
-            Only the routes that leave by this interface.
+        default
+            Only the default routes.
 
         Raises OSError when the kernel refuses.
         """
-        index = next((i for i, name in names.items() if name == dev), 0) if dev else 0
         for _ in range(_TRIES):
             try:
-                return [_route(m, names) for m in self._dump(family, table, index)]
+                return [_route(m, names) for m in self._dump(family, table, default)]
             except InterruptedError:
                 continue
         raise OSError(errno.EAGAIN, f"the routes of table {table} keep changing while being read")
 
     def _dump(
-        self, family: int, table: int | None, index: int
+        self, family: int, table: int | None, default: bool
     ) -> Iterator[tuple[tuple[int, ...], dict[int, bytes]]]:
-        self._send(family, table, index)
+        self._send(family, table)
         interrupted = False
         while True:
             data = self._socket.recv(1 << 20)
@@ -114,17 +113,17 @@ class RouteSocket:
                         raise InterruptedError
                     return
                 header = _RTMSG.unpack_from(body)
+                if default and header[1]:
+                    continue
                 attributes = _attributes(body[_RTMSG.size :])
                 if kind == _RTM_NEWROUTE and _wanted(header, attributes, table):
                     yield header, attributes
 
-    def _send(self, family: int, table: int | None, index: int) -> None:
+    def _send(self, family: int, table: int | None) -> None:
         self._sequence += 1
         body = _RTMSG.pack(_ADDRESS_FAMILIES[family], 0, 0, 0, 0, 0, 0, 0, 0)
         if table is not None:
             body += _ATTRIBUTE.pack(8, _RTA_TABLE) + _U32.pack(table)
-        if index:
-            body += _ATTRIBUTE.pack(8, _RTA_OIF) + _U32.pack(index)
         header = _HEADER.pack(
             _HEADER.size + len(body),
             _RTM_GETROUTE,
