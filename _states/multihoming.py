@@ -93,7 +93,7 @@ def managed(
         Let replies use main's routes other than the default. False by default.
 
     default_gateway
-        Not supported yet: the main table is left as it is.
+        The interface whose gateway main's default route uses. By default main is left as it is.
 
     sysctl
         Kernel settings, kept with ``sysctl.present``.

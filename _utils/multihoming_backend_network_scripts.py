@@ -15,12 +15,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import multihoming_config as config
+import multihoming_default_gateway as default_gateway
 import multihoming_files as files
 import multihoming_model as model
 import multihoming_rules as rules_
 
 NAME = "network-scripts"
 FOLDER = "/etc/sysconfig/network-scripts"
+NETWORK = "/etc/sysconfig/network"
 
 _KINDS = ("route", "route6", "rule", "rule6")
 _FILE = re.compile(r"(route6?|rule6?)-(.+)")
@@ -451,3 +453,208 @@ def _next_hop(text: str, family: int) -> str:
     if found != family:
         raise ValueError(f"{model.show(text)} is not IPv{family}; write an IPv{family} address")
     return address
+
+
+# --- main's default route ---------------------------------------------------------------------
+
+# What ifup-eth and ifup-ipv6 look at. Each sources /etc/sysconfig/network and then ifcfg-DEV over
+# it. GATEWAYDEV and IPV6_DEFAULTDEV name the only interface that may make the default route.
+_DEVICE_OF_DEFAULT = {4: "GATEWAYDEV", 6: "IPV6_DEFAULTDEV"}
+_GATEWAY_OF_DEFAULT = {4: "GATEWAY", 6: "IPV6_DEFAULTGW"}
+_METRIC6 = 1  # ifup-ipv6 adds its default route with it
+_SIMPLE = re.compile(
+    r"""(?P<head>(?:export[ \t]+)?(?P<name>\w+)=)
+    (?P<value>[\w./:%+@-]*|"[\w./:%+@ -]*"|'[\w./:%+@ -]*')(?P<tail>[ \t\r]*|[ \t]+\#.*)""",
+    re.VERBOSE,
+)
+
+
+@dataclass(frozen=True)
+class _Nic:
+    """What the scripts know when they bring an interface up.
+
+    values
+        All variables; ``own`` are those of its file alone.
+    """
+
+    device: str
+    path: str
+    values: Mapping[str, str]
+    own: Mapping[str, str]
+
+    def is_false(self, name: str) -> bool:
+        """Tell whether a variable says no."""
+        return _value(self.values, name).lower() in ("no", "n", "false", "f", "0", "off")
+
+    @property
+    def is_static(self) -> bool:
+        """Tell whether the addresses stand in the file."""
+        return _value(self.values, "BOOTPROTO").lower() not in ("dhcp", "bootp")
+
+
+def _nics() -> dict[str, _Nic]:
+    """Return interface -> what its file and the global one say."""
+    common = assignments(NETWORK, files.read(NETWORK) or "")
+    found = {}
+    for name in files.names(FOLDER):
+        dev = name.removeprefix("ifcfg-")
+        if name.startswith("ifcfg-") and not _COPY.search(name) and ":" not in dev:
+            path = os.path.join(FOLDER, name)
+            own = assignments(path, files.read(path) or "")
+            found[dev] = _Nic(dev, path, {**common, **own}, own)
+    return found
+
+
+def defaults(dev: str, gateways: Mapping[int, str]) -> tuple[list[model.Route], list[str]]:
+    """Return (main's default routes that the scripts make, what is in the way of ``dev``).
+
+    The first are those of every interface, as if there were no GATEWAYDEV.
+    """
+    nics = _nics()
+    routes = [
+        route for nic in nics.values() for family in (4, 6) for route in _default_made(nic, family)
+    ]
+    if dev not in nics:
+        return routes, [
+            f"there is no {FOLDER}/ifcfg-{dev}, so after a restart there would be no default route "
+            "at all; write that file, or choose an interface that has one"
+        ]
+    problems = [problem for nic in nics.values() for problem in _in_the_way(nic, dev, gateways)]
+    return routes, problems
+
+
+def _default_made(nic: _Nic, family: int) -> list[model.Route]:
+    """Return the default route that an interface makes when it comes up."""
+    try:
+        gateway = _gateways(nic.path, nic.values).get(family)
+        metric = model.parse_number(_value(nic.values, "METRIC") or 0, 0, model.U32)
+        unheard = family == 4 and (nic.is_false("DEFROUTE") or _outside(nic, gateway or ""))
+    except (files.ContentError, ValueError):
+        return []
+    if not gateway or unheard:
+        return []
+    return [
+        default_gateway.default_route(
+            family, gateway, nic.device, metric if family == 4 else _METRIC6
+        )
+    ]
+
+
+def _outside(nic: _Nic, gateway: str) -> str:
+    """Return the subnet of the first address when the gateway lies outside: it is then ignored."""
+    own = [address for address in _addresses(nic.path, nic.values) if address.family == 4]
+    if not own or not gateway:
+        return ""
+    subnet = model.network_of(own[0].address, own[0].length)
+    return "" if gateway in model.network(subnet) else subnet
+
+
+def _in_the_way(nic: _Nic, dev: str, gateways: Mapping[int, str]) -> list[str]:
+    """Return what keeps an interface's file from going along with ``dev`` as the default."""
+    problems = []
+    for family, gateway in gateways.items():
+        try:
+            problems += _overrides(nic, dev, family)
+            if nic.device == dev:
+                problems += _chosen_in_vain(nic, family, gateway)
+        except files.ContentError as err:
+            problems.append(str(err))
+    return problems
+
+
+def _overrides(nic: _Nic, dev: str, family: int) -> list[str]:
+    name = _DEVICE_OF_DEFAULT[family]
+    other = _value(nic.own, name)
+    if other and other != dev:
+        return [f"{nic.path}: {name}={other} counts for {nic.device}; remove that line"]
+    gateway = _value(nic.own, "IPV6_DEFAULTGW") if family == 6 else ""
+    scope = gateway.partition("%")[2]
+    if scope and scope != dev:
+        return [
+            f"{nic.path}: IPV6_DEFAULTGW={gateway} makes a default route whatever else is said; "
+            f"write it without %{scope}"
+        ]
+    return []
+
+
+def _chosen_in_vain(nic: _Nic, family: int, gateway: str) -> list[str]:
+    """Return why the chosen interface would make another default route, or none."""
+    name = _GATEWAY_OF_DEFAULT[family]
+    said = _gateways(nic.path, nic.values).get(family)
+    where = nic.path if nic.own.get(name) else NETWORK
+    common = _value(assignments(NETWORK, files.read(NETWORK) or ""), name)
+    problems = []
+    if common and common.partition("%")[0] != gateway:
+        problems.append(
+            f"{NETWORK}: {name}={common} is the gateway of every interface that names none; remove "
+            "that line"
+        )
+    if nic.is_false("ONBOOT"):
+        problems.append(f"{nic.path}: ONBOOT=no, so it is down after a restart; write ONBOOT=yes")
+    if family == 4 and nic.is_false("DEFROUTE"):
+        problems.append(
+            f"{nic.path}: DEFROUTE={_value(nic.values, 'DEFROUTE')} forbids the default route; "
+            "remove that line"
+        )
+    if family == 4 and not nic.is_static:
+        return problems  # the DHCP client makes it, and heeds GATEWAYDEV
+    if not said:
+        problems.append(
+            f"{nic.path}: has no {name}, so there would be no IPv{family} default route after a "
+            f"restart; write {name}={gateway}"
+        )
+    elif said != gateway:
+        problems.append(
+            f"{where}: {name}={said}, but the pillar says {gateway}; write the same in both"
+        )
+    elif family == 4:
+        problems += _unheard(nic, said)
+    return problems
+
+
+def _unheard(nic: _Nic, gateway: str) -> list[str]:
+    subnet = _outside(nic, gateway)
+    if subnet:
+        return [
+            f"{nic.path}: GATEWAY={gateway} is outside of {subnet}, the subnet of the first "
+            "address, and is ignored; write a gateway there, or put the address next to it first"
+        ]
+    own = next(iter(_addresses(nic.path, nic.values)), None)
+    network = _value(nic.values, "NETWORK")
+    if own and network and network != model.network_of(own.address, own.length).partition("/")[0]:
+        return [
+            f"{nic.path}: NETWORK={network} is not the network of {own}, so GATEWAY is ignored; "
+            "remove that line"
+        ]
+    return []
+
+
+def keep_default(dev: str, gateways: Iterable[int]) -> list[files.Edit]:
+    """Return the edit of /etc/sysconfig/network that makes ``dev`` the default after a restart."""
+    before = files.read(NETWORK)
+    text = before or ""
+    for family in gateways:
+        text = _assigned(text, _DEVICE_OF_DEFAULT[family], dev)
+    return [files.Edit(NETWORK, before, text)] if text != before else []
+
+
+def _assigned(text: str, name: str, value: str) -> str:
+    """Set a variable of a file that is sourced, where it stands if that is plain to see."""
+    if assignments(NETWORK, text).get(name) == value:
+        return text
+    lines = text.splitlines(keepends=True)
+    places = [number for number, line in enumerate(lines) if name in line]
+    simple = _SIMPLE.fullmatch(lines[places[-1]].rstrip("\n")) if places else None
+    if simple and simple["name"] == name and _is_plain(lines):
+        lines[places[-1]] = f"{simple['head']}{value}{simple['tail']}\n"
+        return "".join(lines)
+    newline = "" if not text or text.endswith("\n") else "\n"
+    return f"{text}{newline}{name}={value}\n"
+
+
+def _is_plain(lines: Iterable[str]) -> bool:
+    """Tell whether a sourced file has nothing but assignments, blank lines and comments."""
+    return all(
+        _PASSED_OVER.fullmatch(line.strip()) or _SIMPLE.fullmatch(line.rstrip("\n"))
+        for line in lines
+    )

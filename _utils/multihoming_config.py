@@ -121,6 +121,7 @@ class Config:
 
     tables: Mapping[str, int] = field(default_factory=dict)
     interfaces: Mapping[str, Interface] = field(default_factory=dict)
+    default_gateway: str | None = None
     sysctl: Mapping[str, str] = field(default_factory=dict)
     backend: str = "auto"
 
@@ -149,14 +150,14 @@ def parse(data: Any) -> tuple[Config, list[str]]:
         "keep_main_routes": _flag("", data, "keep_main_routes", errors),
     }
     interfaces = _interfaces(data, tables, common, errors)
-    if data.get("default_gateway") is not None:
-        errors.append(
-            "default_gateway: choosing the main table's default route is not supported yet; "
-            "remove the key, the main table is left as it is"
+    default_gateway = None
+    if "default_gateway" in data:
+        default_gateway = _checked(
+            "default_gateway", data["default_gateway"], model.parse_device, errors
         )
     sysctl = _sysctl(data.get("sysctl", {}), errors)
     backend = _checked("backend", data.get("backend", "auto"), _backend, errors)
-    return Config(tables, interfaces, sysctl, backend or "auto"), errors
+    return Config(tables, interfaces, default_gateway, sysctl, backend or "auto"), errors
 
 
 def _not_a_pillar(data: Any) -> str:

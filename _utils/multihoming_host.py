@@ -10,13 +10,14 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
 import multihoming_backend_network_scripts as network_scripts
 import multihoming_backend_none as none
 import multihoming_config as config
+import multihoming_default_gateway as default_gateway
 import multihoming_desired as desired
 import multihoming_files as files
 import multihoming_kernel as kernel
@@ -72,6 +73,8 @@ class Goal:
         Names that are forgotten unless they are in ``tables``.
     ours
         What is compared: rules, routes and lines.
+    chosen
+        The interface whose gateways main should use, None to leave main alone.
     """
 
     backend: ModuleType
@@ -79,6 +82,7 @@ class Goal:
     owned: frozenset[str]
     ours: rules.Ours
     outcome: desired.Desired
+    chosen: default_gateway.Chosen | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,7 @@ class Work:
     after: tuple[Edit, ...]
     report: Mapping[str, Any]
     current: _RoutesAndRules
+    should: _RoutesAndRules
 
     @property
     def pending(self) -> bool:
@@ -165,8 +170,11 @@ def _look(data: Any, scope: frozenset[str] | None) -> Work:
     ids = {*owned.values(), *wanted.tables.values()}
     state = kernel.read(sorted(ids), defaults=_needs_defaults(wanted))
     found = _found(backend, _devices_to_read(wanted, state), errors)
-    outcome = desired.policies(wanted, state.links, _with_live(found, wanted, state))
+    known = _with_live(found, wanted, state)
+    outcome = desired.policies(wanted, state.links, known)
     errors += outcome.errors
+    chosen = default_gateway.choose(wanted, state.links, known, state.defaults, errors)
+    chosen = _as_scripted(backend, chosen, errors)
     if errors:
         raise HostError(errors)
     skipped = {wanted.interfaces[name].table.id for name in outcome.skipped}
@@ -177,7 +185,19 @@ def _look(data: Any, scope: frozenset[str] | None) -> Work:
     made = [rule for policy in outcome.policies.values() for rule in policy.rules]
     ours = _ours(frozenset(ids - skipped), held, made)
     _check_places(ours, _rules(state))
-    return _compare(Goal(backend, wanted.tables, forgettable, ours, outcome), tables, state)
+    goal = Goal(backend, wanted.tables, forgettable, ours, outcome, chosen)
+    return _compare(goal, tables, state)
+
+
+def _as_scripted(
+    backend: ModuleType, chosen: default_gateway.Chosen | None, errors: list[str]
+) -> default_gateway.Chosen | None:
+    """Add the default routes that the backend's files make, and what in them contradicts."""
+    if chosen is None:
+        return None
+    scripted, problems = backend.defaults(chosen.interface, chosen.gateways)
+    errors += [f"default_gateway: {problem}" for problem in dict.fromkeys(problems)]
+    return replace(chosen, scripted=tuple(scripted))
 
 
 def _rules(state: kernel.State) -> list[model.Rule]:
@@ -240,7 +260,7 @@ def _backend(name: str, errors: list[str]) -> ModuleType:
 
 def _needs_defaults(wanted: config.Config) -> bool:
     """Tell whether main's default routes matter."""
-    return any(
+    return wanted.default_gateway is not None or any(
         interface.gateways is None or interface.keep_main_routes
         for interface in wanted.interfaces.values()
     )
@@ -255,6 +275,8 @@ def _devices_to_read(wanted: config.Config, state: kernel.State) -> list[str]:
     ]
     if any(interface.keep_main_routes for interface in wanted.interfaces.values()):
         open_ += state.links
+    if wanted.default_gateway:
+        open_.append(wanted.default_gateway)
     return list(dict.fromkeys(open_))
 
 
@@ -303,12 +325,17 @@ def _compare(goal: Goal, tables: rt_tables.Tables, state: kernel.State) -> Work:
     rendered = goal.backend.render(texts, goal.outcome.policies, goal.ours, tables.ids, final.ids)
     before = _edits(tables.texts, registered)
     after = [Edit(path, texts.get(path), text) for path, text in rendered.items()]
+    if goal.chosen:
+        after += goal.backend.keep_default(goal.chosen.interface, goal.chosen.gateways)
     after += _edits(then.texts, released)
 
     policies = goal.outcome.policies.values()
-    current = _current(goal, state)
+    switched, switched_to = (
+        ([], []) if not goal.chosen else default_gateway.switch(state.defaults, goal.chosen)
+    )
+    current = _current(goal, state, switched)
     should = (
-        [route for policy in policies for route in policy.routes],
+        [route for policy in policies for route in policy.routes] + switched_to,
         [rule for policy in policies for rule in policy.rules],
     )
     steps = plan.steps(current, should)
@@ -321,12 +348,13 @@ def _compare(goal: Goal, tables: rt_tables.Tables, state: kernel.State) -> Work:
         "tables": _tables(tables.owned, final.owned),
         "notes": [f"{name} {why}: skipped" for name, why in goal.outcome.skipped.items()],
     }
-    return Work(goal, tuple(before), tuple(steps), tuple(after), report, current)
+    return Work(goal, tuple(before), tuple(steps), tuple(after), report, current, should)
 
 
-def _current(goal: Goal, state: kernel.State) -> _RoutesAndRules:
+def _current(goal: Goal, state: kernel.State, in_main: Iterable[model.Route]) -> _RoutesAndRules:
+    """Return what the kernel holds of what is ours, and the routes of main that matter."""
     routes = [route for id_ in sorted(goal.ours.tables) for route in state.routes[id_]]
-    return routes, [rule for rule in _rules(state) if rule in goal.ours]
+    return [*routes, *in_main], [rule for rule in _rules(state) if rule in goal.ours]
 
 
 def _edits(before: Mapping[str, str], after: Mapping[str, str]) -> list[Edit]:
@@ -370,7 +398,10 @@ def _interfaces(
     ours: rules.Ours,
     known: Mapping[str, int],
 ) -> dict[str, Any]:
-    """Return interface -> {"routes"|"rules": {"added"|"removed": [iproute2's words]}}."""
+    """Return interface -> {"routes"|"rules": {"added"|"removed": [iproute2's words]}}.
+
+    Main's default routes stand under ``default_gateway``.
+    """
     names = {id_: name for name, id_ in known.items()}
     report: dict[str, Any] = {}
     for verb, items in (("added", differences.added), ("removed", differences.removed)):
@@ -383,7 +414,8 @@ def _interfaces(
                 table = ours.into_main.get(place, table) if place else table
             else:
                 kind, words = "routes", model.route_words(item, name)
-            entry = report.setdefault(devices.get(table) or names.get(table) or str(table), {})
+            served = "default_gateway" if table == model.MAIN else devices.get(table)
+            entry = report.setdefault(served or names.get(table) or str(table), {})
             entry.setdefault(kind, {}).setdefault(verb, []).append(" ".join(words))
     return report
 
@@ -425,7 +457,9 @@ def _roll_back(work: Work, done: Sequence[Edit]) -> str:
     steps: list[model.Step] = []
     try:
         for _ in range(_ROLL_BACKS):
-            now = _current(work.goal, kernel.read(sorted(work.goal.ours.tables)))
+            state = _state(work.goal)
+            in_main = [route for route in state.defaults if route.key in _keys_in_main(work)]
+            now = _current(work.goal, state, in_main)
             steps = plan.steps(now, work.current)
             if not steps:
                 return trouble
@@ -436,9 +470,19 @@ def _roll_back(work: Work, done: Sequence[Edit]) -> str:
     return "; ".join(filter(None, [trouble, *left[:10]]))
 
 
+def _state(goal: Goal) -> kernel.State:
+    return kernel.read(sorted(goal.ours.tables), defaults=goal.chosen is not None)
+
+
+def _keys_in_main(work: Work) -> set[tuple[Any, ...]]:
+    """Return the keys of the routes in main that a run changes."""
+    routes = (*work.current[0], *work.should[0])
+    return {route.key for route in routes if route.table == model.MAIN}
+
+
 def _verify(goal: Goal) -> None:
     """Look again; raise HostError when kernel or files are not what they should be."""
-    left = _compare(goal, read_tables(), kernel.read(sorted(goal.ours.tables)))
+    left = _compare(goal, read_tables(), _state(goal))
     if left.pending:
         differing = [*left.report["commands"], *left.report["files"]]
         raise HostError(["the changes did not hold; still differing: " + "; ".join(differing[:10])])
