@@ -130,6 +130,16 @@ def switch(live: Iterable[Route], chosen: Chosen) -> tuple[list[Route], list[Rou
     return have, want
 
 
+def after(live: Sequence[Route], chosen: Chosen) -> list[Route]:
+    """Return main's default routes as they are once the switch is made."""
+    have, want = switch(live, chosen)
+    return sorted([*(route for route in live if route not in have), *want], key=_metric)
+
+
+def _metric(route: Route) -> int:
+    return route.metric
+
+
 def _is_plain(route: Route) -> bool:
     return route.type == "unicast" and "tos" not in dict(route.other)
 

@@ -170,20 +170,18 @@ def _look(data: Any, scope: frozenset[str] | None) -> Work:
     ids = {*owned.values(), *wanted.tables.values()}
     state = kernel.read(sorted(ids), defaults=_needs_defaults(wanted))
     found = _found(backend, _devices_to_read(wanted, state), errors)
-    known = _with_live(found, wanted, state)
-    outcome = desired.policies(wanted, state.links, known)
-    errors += outcome.errors
+    known = _with_live(found, wanted, state, state.defaults)
     chosen = default_gateway.choose(wanted, state.links, known, state.defaults, errors)
     chosen = _as_scripted(backend, chosen, errors)
+    staying = default_gateway.after(state.defaults, chosen) if chosen else state.defaults
+    known = _with_live(found, wanted, state, staying)
+    outcome = desired.policies(wanted, state.links, known)
+    errors += outcome.errors
     if errors:
         raise HostError(errors)
     skipped = {wanted.interfaces[name].table.id for name in outcome.skipped}
     forgettable = frozenset(owned if scope is None else ())
-    # Only a file with a word like suppress_prefixlength can tell of rules into main.
-    telling = {path: text for path, text in backend.read().items() if "sup" in text}
-    held = [*_rules(state), *backend.rules(telling, tables.ids)]
-    made = [rule for policy in outcome.policies.values() for rule in policy.rules]
-    ours = _ours(frozenset(ids - skipped), held, made)
+    ours = _ours(frozenset(ids - skipped), tables, backend, state, outcome)
     _check_places(ours, _rules(state))
     goal = Goal(backend, wanted.tables, forgettable, ours, outcome, chosen)
     return _compare(goal, tables, state)
@@ -205,10 +203,21 @@ def _rules(state: kernel.State) -> list[model.Rule]:
 
 
 def _ours(
-    ids: frozenset[int], held: Iterable[model.Rule], made: Iterable[model.Rule]
+    ids: frozenset[int],
+    tables: rt_tables.Tables,
+    backend: ModuleType,
+    state: kernel.State,
+    outcome: desired.Desired,
 ) -> rules.Ours:
-    """Return what is ours by what kernel and files hold, and by what is wanted."""
-    into_main = {**rules.places_into_main(held, ids), **rules.places_into_main(made, ids)}
+    """Return what is ours: the tables, and rules into main that are recorded or wanted."""
+    made = [rule for policy in outcome.policies.values() for rule in policy.rules]
+    wanted = {rules.place_into_main(rule) for rule in made} - {None}
+    places = rules.places_into_main(made, ids) if wanted else {}
+    into_main = {place: table for place, table in places.items() if place in wanted}
+    recorded = ids & {tables.ids[name] for name in tables.keeping_main}
+    if recorded:
+        held = [*_rules(state), *backend.rules(backend.read(), tables.ids)]
+        into_main |= rules.places_into_main(held, recorded)
     return rules.Ours(ids, into_main)
 
 
@@ -289,15 +298,23 @@ def _found(
 
 
 def _with_live(
-    found: Mapping[str, desired.Found], wanted: config.Config, state: kernel.State
+    found: Mapping[str, desired.Found],
+    wanted: config.Config,
+    state: kernel.State,
+    staying: Sequence[model.Route],
 ) -> dict[str, desired.Found]:
-    """Add the live gateways: main's default routes, else the one our table already has."""
+    """Add the live gateways: main's default routes, else the one our table already has.
+
+    staying
+        Main's default routes at the end of the run: what goes tells nothing the next time, but of
+        declared interfaces, whose tables have it by then.
+    """
     tables = {name: interface.table.id for name, interface in wanted.interfaces.items()}
     filled = {}
     for name in {**tables, **state.links}:
         known = found.get(name, desired.Found())
         own = _gateways_through(name, state.routes.get(tables.get(name, 0), ()))
-        live = _gateways_through(name, state.defaults)
+        live = _gateways_through(name, state.defaults if name in tables else staying)
         filled[name] = desired.Found(known.addresses, known.gateways, {**own, **live})
     return filled
 
@@ -314,11 +331,8 @@ def _gateways_through(dev: str, routes: Iterable[model.Route]) -> dict[int, str]
 
 def _compare(goal: Goal, tables: rt_tables.Tables, state: kernel.State) -> Work:
     """Return what separates kernel and files from the goal."""
-    registered = rt_tables.register(tables, goal.tables)
-    then = rt_tables.combine(tables, registered) if registered else tables
-    gone = goal.owned - goal.tables.keys()
-    released = rt_tables.release(then, gone) if gone else {}
-    final = rt_tables.combine(then, released) if released else then
+    registered, then = _registered(goal, tables)
+    released, final = _released(goal, then)
     known = {**tables.ids, **final.ids}
 
     texts = goal.backend.read()
@@ -349,6 +363,35 @@ def _compare(goal: Goal, tables: rt_tables.Tables, state: kernel.State) -> Work:
         "notes": [f"{name} {why}: skipped" for name, why in goal.outcome.skipped.items()],
     }
     return Work(goal, tuple(before), tuple(steps), tuple(after), report, current, should)
+
+
+def _registered(goal: Goal, tables: rt_tables.Tables) -> tuple[dict[str, str], rt_tables.Tables]:
+    """Return (path -> text, tables) with what has to be recorded before the kernel changes."""
+    named = rt_tables.register(tables, goal.tables)
+    then = rt_tables.combine(tables, named) if named else tables
+    kept = rt_tables.keep_main(then, _keeping_main(goal))
+    return {**named, **kept}, rt_tables.combine(then, kept) if kept else then
+
+
+def _released(goal: Goal, tables: rt_tables.Tables) -> tuple[dict[str, str], rt_tables.Tables]:
+    """Return (path -> text, tables) without what need not be recorded once it has changed."""
+    ids = tables.ids
+    compared = [name for name in tables.keeping_main if ids[name] in goal.ours.tables]
+    forgotten = rt_tables.forget_main(tables, {*compared} - {*_keeping_main(goal)})
+    then = rt_tables.combine(tables, forgotten) if forgotten else tables
+    gone = goal.owned - goal.tables.keys()
+    released = rt_tables.release(then, gone) if gone else {}
+    edited = {**forgotten, **released}
+    return edited, rt_tables.combine(tables, edited) if edited else tables
+
+
+def _keeping_main(goal: Goal) -> list[str]:
+    """Return the tables whose addresses get rules into main."""
+    return [
+        policy.table.name
+        for policy in goal.outcome.policies.values()
+        if any(rules.place_into_main(rule) in goal.ours.into_main for rule in policy.rules)
+    ]
 
 
 def _current(goal: Goal, state: kernel.State, in_main: Iterable[model.Route]) -> _RoutesAndRules:

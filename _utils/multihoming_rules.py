@@ -53,16 +53,13 @@ def places_into_main(rules: Iterable[Rule], tables: Collection[int]) -> dict[Pla
 
     Such a rule is known by its neighbours: the rules into the table right before and behind it.
     """
-    held = [rule for rule in rules if rule.table in tables]
     places: dict[Place, int] = {}
-    if all(rule.suppress_prefixlength is None for rule in held):
-        return places
-    into_tables = {replace(rule, protocol=model.UNSPEC) for rule in held}
-    for rule in into_tables:
-        if rule.src and rule.priority and rule.table and rule.suppress_prefixlength is None:
-            first, middle, last = keeping_main(rule.family, rule.priority, rule.table, rule.src)
-            if last == rule and first in into_tables:
-                places[rule.family, rule.src, middle.priority or 0] = rule.table
+    for rule in rules:
+        if rule.table in tables and rule.src and rule.priority and rule.table:
+            offset = -1 if rule.suppress_prefixlength is None else 1
+            made = keeping_main(rule.family, rule.priority + offset + 1, rule.table, rule.src)
+            if replace(rule, protocol=model.UNSPEC) in made:
+                places[rule.family, rule.src, rule.priority + offset] = rule.table
     return places
 
 

@@ -1,5 +1,7 @@
 """keep_main_routes: replies may use main's routes, but for its default, and siblings' are ours."""
 
+from pathlib import Path
+
 import live
 import network_scripts
 import pytest
@@ -7,6 +9,8 @@ from article import ADDRESS, ADDRESS6, NOTHING, by_hand, pillar, two
 from capture import Capture
 from network import connect, entered, first_article
 from traffic import ping
+
+DROP_IN = "/etc/iproute2/rt_tables.d/multihoming.conf"
 
 
 def from_rules(host, address, family=4):
@@ -103,13 +107,15 @@ def test_taking_it_away_leaves_no_rule_and_no_route(converge, host, twin, backen
 
 def test_a_damaged_set_is_mended_and_still_goes_away(converge, host):
     whole = pillar(keep_main_routes=True)
-    converge(whole)
-    by_hand(host, f"rule del from {ADDRESS} table 201 priority 19998")
-    converge(whole)
-    assert len(from_rules(host, ADDRESS)) == 3
-    by_hand(host, f"rule del from {ADDRESS} table 201 priority 19998")
-    converge(NOTHING)
-    assert not from_rules(host, ADDRESS)
+    for backend in ("network-scripts", "none"):
+        for priority in (19998, 20000):
+            converge({**whole, "backend": backend})
+            by_hand(host, f"rule del from {ADDRESS} table 201 priority {priority}")
+            converge({**whole, "backend": backend})
+            assert len(from_rules(host, ADDRESS)) == 3
+            by_hand(host, f"rule del from {ADDRESS} table 201 priority {priority}")
+            converge({**NOTHING, "backend": backend})
+            assert not from_rules(host, ADDRESS)
 
 
 def test_the_middle_rule_missing_is_drift(converge, host):
@@ -199,7 +205,7 @@ def test_the_files_load_what_the_kernel_holds(converge, host, twin):
     assert len(live.rules(twin, 4)) == 3
 
 
-def test_a_hand_made_set_is_adopted(converged, host):
+def hand_made(host):
     by_hand(
         host,
         "-4 route add 192.168.1.0/24 dev eth1 src 192.168.1.220 table 201",
@@ -209,10 +215,44 @@ def test_a_hand_made_set_is_adopted(converged, host):
         f"-4 rule add from {ADDRESS} table main suppress_prefixlength 0 priority 19999",
         f"-4 rule add from {ADDRESS} table 201 priority 20000",
     )
-    with open("/etc/iproute2/rt_tables.d/multihoming.conf", "w", encoding="utf-8") as names:
-        names.write("201 gateway1\n")
-    whole = pillar(keep_main_routes=True, addresses=["192.168.1.220/24"], gateway="192.168.1.254")
-    converged({**whole, "backend": "none"})
+
+
+ADOPTED = {
+    "addresses": ["192.168.1.220/24"],
+    "gateway": "192.168.1.254",
+    "routes": [{"to": "192.168.2.0/24", "via": "192.168.1.254"}],
+}
+
+
+def test_a_hand_made_set_is_adopted_and_recorded(converge, host):
+    hand_made(host)
+    changes = converge({**pillar(keep_main_routes=True, **ADOPTED), "backend": "none"})
+    assert set(changes) == {"tables", "files"}
+    assert "+# keep_main_routes 201 gateway1" in changes["files"][DROP_IN]
+    changes = converge({**pillar(), "backend": "none"})
+    assert "-# keep_main_routes 201 gateway1" in changes["files"][DROP_IN]
+    assert len(from_rules(host, ADDRESS)) == 1
+
+
+def test_a_hand_made_rule_into_main_is_not_ours_without_the_key(converge, host):
+    hand_made(host)
+    rule = {"from": ADDRESS, "suppress_prefixlength": 0, "priority": 19998}
+    converge({**pillar(rules=[rule], **ADOPTED), "backend": "none"})
+    assert len(from_rules(host, ADDRESS)) == 3
+    converge({**NOTHING, "backend": "none"})
+    assert from_rules(host, ADDRESS) == [(19999, "254", 0)]
+
+
+@pytest.mark.parametrize("drop_ins", [True, False], ids=["drop-in", "rt_tables"])
+def test_nothing_of_the_record_is_left(converge, host, drop_ins):
+    if not drop_ins:
+        Path(DROP_IN).parent.rmdir()
+    before = live.texts()
+    converge({**pillar(keep_main_routes=True, priority=500), "backend": "none"})
+    converge({**pillar(priority=500), "backend": "none"})
+    assert "keep_main_routes" not in "".join(live.texts().values())
+    converge({**NOTHING, "backend": "none"})
+    assert live.texts() == before
 
 
 def test_interface_present_and_absent(converge, host):
