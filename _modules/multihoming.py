@@ -410,6 +410,53 @@ def reply_path(address, client, interface=None):
     return _call(host.path_of_reply, address, client, interface)
 
 
+def diagnose(
+    tables=None, interfaces=None, priority=None, default_gateway=None, sysctl=None, backend=None
+):
+    """
+    Return what is wrong with this host's routing, as a list of findings, the worst first.
+
+    Empty on a healthy host. No pillar is needed; with one, remedies name what is declared there,
+    and ``backend: none`` says that files don't matter. Nothing is changed; as root, the gateways
+    are asked with ARP and neighbour discovery whether they are there.
+
+    Each finding has
+
+    id
+        What it is, like ``asymmetric-reply``; README.md has a table of them.
+
+    severity
+        ``error``, ``warning`` or ``info``.
+
+    interface
+        The one that it is about, or None.
+
+    message
+        One sentence.
+
+    evidence
+        Lines as ``ip`` or the file shows them.
+
+    remedy
+        A line for the pillar, or a command.
+
+    The exit status of ``salt-call --retcode-passthrough`` follows the worst: 2 for an error, 1
+    for a warning, else 0.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' multihoming.diagnose
+        salt-call --retcode-passthrough multihoming.diagnose
+    """
+    data, there = _data(**_given(locals()))
+    found = _call(host.findings, data, there)
+    severities = {finding.severity for finding in found}
+    __context__["retcode"] = 2 if "error" in severities else 1 if "warning" in severities else 0
+    return [finding.as_dict() for finding in found]
+
+
 def _given(arguments):
     """Return a function's arguments without what the loader adds."""
     return {key: value for key, value in arguments.items() if not key.startswith("__")}

@@ -19,12 +19,14 @@ import multihoming_backend_network_scripts as network_scripts
 import multihoming_backend_none as none
 import multihoming_config as config
 import multihoming_desired as desired
+import multihoming_diagnose as diagnose
 import multihoming_files as files
 import multihoming_kernel as kernel
 import multihoming_model as model
 import multihoming_plan as plan
 import multihoming_reply_path as reply_path
 import multihoming_rt_tables as rt_tables
+import multihoming_survey as survey
 from multihoming_files import Edit
 
 BACKENDS = (network_scripts, none)
@@ -516,3 +518,18 @@ def _request(asked: reply_path.Flow, arrives: str | None) -> model.Answer | None
 def _refusing(asked: reply_path.Flow, rules: Sequence[model.Rule]) -> tuple[model.Route, ...]:
     tables = [rule.table for rule in reply_path.matching(rules, asked) if rule.table]
     return kernel.refusing_routes(dict.fromkeys(tables), asked.family)
+
+
+def findings(data: Any, there: bool) -> list[diagnose.Finding]:
+    """Return what is wrong with this host, the worst first; see ``multihoming.diagnose``.
+
+    data, there
+        The pillar's ``multihoming``, and whether there is one.
+
+    Raises HostError when the host can't be looked at.
+    """
+    with _as_host_error():
+        wanted, errors = config.parse(data) if there else (config.Config(), [])
+        taken = survey.take(read_tables().ids, wanted)
+        found = [diagnose.invalid_pillar(errors)] if errors else []
+        return found + diagnose.findings(taken)

@@ -85,12 +85,37 @@ def routes(table: int | None = None) -> list[model.Route]:
         raise KernelError(f"reading the routes failed: {err.strerror}") from err
 
 
+def policy_routes(
+    tables: Iterable[int], links: Mapping[str, Link], protocols: Iterable[int]
+) -> dict[int, tuple[model.Route, ...]]:
+    """Return table id -> routes of ``tables``, and of main those of some origins.
+
+    protocols
+        Where main's routes may come from (RTPROT_...): a full BGP feed there is not read.
+
+    Raises KernelError.
+    """
+    names = {link.index: link.name for link in links.values()}
+    try:
+        with netlink.RouteSocket() as kernel:
+            found = {table: _routes(kernel, table, names) for table in tables if table != _MAIN}
+            found[_MAIN] = tuple(
+                model.route_from_json(entry, family)
+                for family in families()
+                for protocol in protocols
+                for entry in kernel.routes(family, _MAIN, names, protocol=protocol)
+            )
+    except OSError as err:
+        raise KernelError(f"reading the routes failed: {err.strerror}") from err
+    return found
+
+
 def _routes(
     kernel: netlink.RouteSocket, table: int | None, names: Mapping[int, str]
 ) -> tuple[model.Route, ...]:
     return tuple(
         model.route_from_json(entry, family)
-        for family in _families()
+        for family in families()
         for entry in kernel.routes(family, table, names)
     )
 
@@ -100,7 +125,7 @@ def _defaults(
 ) -> dict[tuple[str, int], str]:
     found: dict[tuple[str, int], str] = {}
     for dev in devices:
-        for family in _families():
+        for family in families():
             entries = kernel.routes(family, _MAIN, names, dev)
             gateways = sorted(
                 (entry.get("metric", 0), entry["gateway"])
@@ -112,7 +137,8 @@ def _defaults(
     return found
 
 
-def _families() -> tuple[int, ...]:
+def families() -> tuple[int, ...]:
+    """Return the families that the kernel speaks."""
     return model.FAMILIES if _has_ipv6() else (4,)
 
 

@@ -183,7 +183,7 @@ def neighbour(asked: Flow, links: Mapping[str, Link], plain: Answer) -> str | No
     route = plain.route
     if (own and in_subnet(asked.client, links[own])) or route is None:
         return None
-    on_link = route.type == "unicast" and not _gateway(route) and route.to != "default"
+    on_link = route.type == "unicast" and not gateway(route) and route.to != "default"
     return route.dev if on_link and route.dev != own else None
 
 
@@ -334,7 +334,7 @@ def result(
         "family": asked.family,
         "arrives": arrives,
         "leaves": leaves,
-        "via": _gateway(reply) if reply else None,
+        "via": gateway(reply) if reply else None,
         "rule": model.rule_dict(rule, names) if rule else None,
         "table": None if table is None else names.get(table, table),
         "route": model.route_dict(route, names) if route else None,
@@ -355,7 +355,7 @@ def _decided(
     return rule, replace(route, table=rule.table) if rule and rule.table else route
 
 
-def _gateway(route: Route) -> str | None:
+def gateway(route: Route) -> str | None:
     """Return a route's gateway; that of an IPv4 route may be an IPv6 address (RFC 5549)."""
     return route.via or dict(route.other).get("via", "").rpartition(" ")[2] or None
 
@@ -397,7 +397,7 @@ def _dropped_request(
         return f"{arrives} does not take the request for its own: its route is {_shown(request)}"
     reply = answers.reply.route
     if filtered and filtered["mode"] != "off" and not (reply and reply.type != "unicast"):
-        return _filter_reason(asked, arrives, reply, filtered)
+        return filter_reason(asked, arrives, reply, filtered)
     return (
         f"{arrives} drops the request: the kernel takes no packet from {asked.client} there "
         f"({request.error})"
@@ -409,9 +409,16 @@ def _shown(answer: Answer) -> str:
     return f"`{' '.join(model.route_words(route))}`" if route else answer.error
 
 
-def _filter_reason(
+def filter_reason(
     asked: Flow, arrives: str, reply: Route | None, filtered: Mapping[str, Any]
 ) -> str:
+    """Return the sentence that says why the reverse-path filter of ``arrives`` drops a request.
+
+    reply
+        The way of the reply, None when there is none.
+    filtered
+        What ``rp_filter`` returns.
+    """
     values = f"net.ipv4.conf.all.rp_filter={filtered['all']}, {arrives}={filtered[arrives]}"
     back = f"finds that the way back to {asked.client} is {reply.dev}" if reply else ""
     return (
