@@ -88,7 +88,7 @@ def asymmetric_reply(survey: Survey) -> Iterator[Finding]:
                 dev,
                 f"replies from {first.flow.address}, which is {dev}'s, leave by {_way(first)}",
                 _cut(_reply_line(survey, path) for path in wrong),
-                _repair(survey, dev),
+                _remedy(survey, first),
             )
 
 
@@ -159,7 +159,7 @@ def rp_filter_drop(survey: Survey) -> Iterator[Finding]:
             dev,
             reason.replace("drops the request", f"drops requests to {flow.address}", 1),
             _cut([*_filter_lines(survey, dev), *map(_request_line, dropped)]),
-            _repair(survey, dev),
+            _remedy(survey, dropped[0]),
         )
 
 
@@ -273,9 +273,11 @@ def empty_table(survey: Survey) -> Iterator[Finding]:
     for family, rules in survey.rules.items():
         for rule in rules:
             table = rule.table
-            if table in (None, _LOCAL, MAIN, _DEFAULT) or _is_of_link_down(survey, rule):
+            if table in (None, _LOCAL, MAIN, _DEFAULT):
                 continue
-            if not _of_family(survey.routes.get(table or 0, ()), family):
+            if _of_family(survey.routes.get(table or 0, ()), family):
+                continue
+            if not _is_of_link_down(survey, rule):
                 found.setdefault((family, table or 0), []).append(rule)
     for (family, table), leading in found.items():
         dev = _device(survey, leading[0])
@@ -573,7 +575,7 @@ def not_live(survey: Survey) -> Iterator[Finding]:
                 link.name,
                 f"{path}: the kernel does not have what {len(missing)} of its lines say",
                 _cut(map(_file_line, missing)),
-                _APPLY if link.name in survey.declared else f"ifup {link.name}",
+                " && ".join(map(_command, missing[:_MOST_LINES])),
             )
 
 
@@ -765,7 +767,8 @@ def _keeps_arp_apart(survey: Survey, dev: str) -> bool:
 
 def udp_wildcard(survey: Survey) -> Iterator[Finding]:
     """UDP services on the wildcard address may answer from an address that was not asked."""
-    devices = {dev for dev, _ in survey.gateways if survey_.is_usable(survey.links[dev])}
+    leading = {dev for dev, _ in survey.gateways if dev in survey.links}
+    devices = {dev for dev in leading if survey_.is_usable(survey.links[dev])}
     if survey.sockets and len(devices) > 1:
         yield Finding(
             "udp-wildcard",
@@ -856,6 +859,17 @@ def _table_of(survey: Survey, dev: str) -> int | None:
     return None
 
 
+def _remedy(survey: Survey, path: Path) -> str:
+    """Return what brings replies back: where there is a policy, the rule before it has to go."""
+    flow, route = path.flow, path.reply.route
+    if route and _has_policy(survey, path.arrives, flow.family, flow.address):
+        rules = reply_path.matching(survey.rules[flow.family], flow)
+        rule = next((rule for rule in rules if rule.table == route.table), None)
+        if rule and not _is_kernels(rule):
+            return _deletion(rule)
+    return _repair(survey, path.arrives)
+
+
 def _free_id(survey: Survey) -> int:
     taken = {*survey.tables.values(), *survey.routes}
     return next(
@@ -869,11 +883,25 @@ def _device(survey: Survey, item: Route | Rule) -> str | None:
     """Return the interface that a rule or route is about."""
     if isinstance(item, Route):
         return next(iter(item.devices), None)
-    if item.src and (holder := reply_path.holder(item.src, survey.links)):
-        return holder
-    routes = survey.routes.get(item.table or 0, ()) if item.table != MAIN else ()
-    defaults = [route for route in routes if route.to == "default"] or routes
-    return next((dev for route in defaults for dev in route.devices), None)
+    if item.src in survey.holders:
+        return survey.holders[item.src]
+    if item.table in (None, *model.RESERVED_TABLES):
+        return None
+    return next(_served(survey, item.table or 0), None)
+
+
+def _served(survey: Survey, table: int) -> Iterator[str]:
+    """Return the interfaces that a table is for: by its routes, its other rules, and the files."""
+    live = survey.routes.get(table, ())
+    for route in sorted(live, key=lambda route: route.to != "default"):
+        yield from route.devices
+    for rules in survey.rules.values():
+        for rule in rules:
+            if rule.table == table and rule.src in survey.holders:
+                yield survey.holders[rule.src]
+    for line in _files(survey).lines:
+        if isinstance(line.item, Route) and line.item.table == table:
+            yield from line.item.devices
 
 
 def _name(survey: Survey, table: int) -> str:
@@ -908,6 +936,12 @@ def _item_line(item: Route | Rule) -> str:
 
 def _file_line(line: Loaded) -> str:
     return f"{line.path}: {line.raw}"
+
+
+def _command(line: Loaded) -> str:
+    """Return what the loader runs for a line."""
+    kind = "rule" if isinstance(line.item, Rule) else "route"
+    return f"ip -{line.item.family if line.item else 4} {kind} add {line.raw}"
 
 
 def _deletion(rule: Rule) -> str:
