@@ -367,6 +367,131 @@ def _classful(address: str) -> str:
     return "8" if first < 128 else "16" if first < 192 else "24"
 
 
+# --- for people who look for faults -----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A line of a route or rule file that the loader hands to ``ip``.
+
+    table
+        The name or number in it, None for main.
+    item
+        What it makes, None when that can't be told or it is refused.
+    crlf
+        It ends in CR, which spoils it.
+    """
+
+    path: str
+    raw: str
+    table: str | None
+    item: model.Route | model.Rule | None
+    crlf: bool = False
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The ifcfg file of an interface and what it sets, read as data."""
+
+    name: str
+    path: str
+    device: str
+    values: Mapping[str, str]
+
+    def value(self, name: str) -> str:
+        """Return a variable; empty when unset, or when only a shell could tell."""
+        return plain(self.values, name)
+
+
+def plain(values: Mapping[str, str], name: str) -> str:
+    """Return a variable of ``assignments``; empty when unset, or when only a shell could tell."""
+    value = values.get(name, "")
+    return "" if value.startswith("\0") else value
+
+
+def loaded_lines(texts: Mapping[str, str], tables: Mapping[str, int]) -> list[Loaded]:
+    """Return what the loader hands to ``ip``, of all files, in their order.
+
+    texts
+        Path -> text, from ``read``.
+    tables
+        Name -> id, of the tables that iproute2 can look up.
+    """
+    found = []
+    for path, text in texts.items():
+        for raw in _handed_over(path, text):
+            kind = "rule" if _kind(path).startswith("rule") else "route"
+            table = model.table_word(_words(raw), kind)
+            item = _item(path, raw, tables)
+            found.append(Loaded(path, raw.strip(), table, item, "\r" in raw))
+    return found
+
+
+def _handed_over(path: str, text: str) -> list[str]:
+    if _is_sourced(path, text):
+        try:
+            return _sourced_routes(path, assignments(path, text))
+        except files.ContentError:
+            return []
+    return [raw for raw in _logical_lines(text) if not _PASSED_OVER.fullmatch(raw)]
+
+
+def _is_sourced(path: str, text: str) -> bool:
+    return _kind(path).startswith("route") and bool(_SOURCED.search(text))
+
+
+def lost_lines(path: str, text: str) -> list[str]:
+    """Return the lines of an ADDRESSn file that nothing is made of.
+
+    These are lines in ip's words, and numbers that come after a gap.
+    """
+    if not _is_sourced(path, text):
+        return []
+    count = len(_handed_over(path, text))
+    lost = []
+    for raw in _logical_lines(text):
+        named = list(assignments(path, raw))
+        numbered = [name for name in named if re.fullmatch(r"(ADDRESS|NETMASK|GATEWAY)\d+", name)]
+        in_vain = any(not _is_loaded(name, count) for name in numbered)
+        if in_vain or not (named or _PASSED_OVER.fullmatch(raw)):
+            lost.append(raw)
+    return lost
+
+
+def profiles() -> list[Profile]:
+    """Return the ifcfg files in the order in which the network service brings them up.
+
+    That is by name, numbers as numbers; lo, aliases and copies are no interfaces of their own.
+    """
+    found = []
+    for name in sorted(files.names(FOLDER), key=_boot_order):
+        if not name.startswith("ifcfg-") or _COPY.search(name) or ":" in name or name == "ifcfg-lo":
+            continue
+        path = os.path.join(FOLDER, name)
+        values = assignments(path, files.read(path) or "")
+        own = name.removeprefix("ifcfg-")
+        found.append(Profile(own, path, plain(values, "DEVICE") or own, values))
+    return found
+
+
+def static_addresses(profile: Profile) -> list[config.Address]:
+    """Return the addresses that a profile sets, none when it can't be understood."""
+    try:
+        return _addresses(profile.path, profile.values)
+    except files.ContentError:
+        return []
+
+
+def _boot_order(name: str) -> tuple[str, int, str]:
+    match = re.fullmatch(r"(\D*)(\d{0,9})(.*)", name, re.DOTALL)
+    return (match[1], int(match[2] or 0), match[3]) if match else (name, 0, "")
+
+
+def is_false(value: str) -> bool:
+    """Tell whether a value means no, as is_false() of the scripts does."""
+    return value.lower() in ("no", "n", "false", "f", "0")
+
+
 # --- ifcfg ------------------------------------------------------------------------------------
 
 
@@ -422,7 +547,7 @@ def _addresses(path: str, values: Mapping[str, str]) -> list[config.Address]:
 
 
 def _has_ipv6(values: Mapping[str, str]) -> bool:
-    return _value(values, "IPV6INIT").lower() not in ("no", "n", "false", "f", "0")
+    return not is_false(_value(values, "IPV6INIT"))
 
 
 def _own(path: str, name: str, text: str) -> config.Address:

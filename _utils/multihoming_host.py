@@ -6,6 +6,7 @@ Brings the rooms together; each of them knows only its own side. Looking writes 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import time
@@ -19,12 +20,15 @@ import multihoming_backend_none as none
 import multihoming_config as config
 import multihoming_default_gateway as default_gateway
 import multihoming_desired as desired
+import multihoming_diagnose as diagnose
 import multihoming_files as files
 import multihoming_kernel as kernel
 import multihoming_model as model
 import multihoming_plan as plan
+import multihoming_reply_path as reply_path
 import multihoming_rt_tables as rt_tables
 import multihoming_rules as rules
+import multihoming_survey as survey
 from multihoming_files import Edit
 
 BACKENDS = (network_scripts, none)
@@ -594,3 +598,70 @@ def tables_of(dev: str, backend_name: str = "auto") -> list[str]:
         devices = {r.table: dev for id_ in ids for r in state.routes[id_] for dev in r.devices}
         devices.update(served(backend, backend.read(), ids, tables.ids))
     return [name for name, id_ in owned.items() if devices.get(id_) == dev]
+
+
+# --- asking -----------------------------------------------------------------------------------
+
+
+def path_of_reply(address: Any, client: Any, interface: Any = None) -> dict[str, Any]:
+    """Return which way a reply goes and whether it is lost; see ``multihoming.reply_path``.
+
+    Raises HostError when there is no such flow on this host.
+    """
+    with _as_host_error():
+        names = {id_: name for name, id_ in read_tables().ids.items()}
+        state = kernel.read()
+        links = state.links
+        try:
+            asked = reply_path.flow(address, client, links)
+            given = None if interface is None else reply_path.check_interface(interface, links)
+        except ValueError as err:
+            raise HostError([str(err)]) from None
+        rules = state.rules[asked.family]
+        reply, matched, plain = kernel.route_get(reply_path.ask_reply(asked))
+        near = None if given else reply_path.neighbour(asked, links, plain)
+        has_gateway = near is not None and _has_gateway(asked.family, links[near])
+        arrives = given or reply_path.arrival(asked, links, near, has_gateway)
+        answers = reply_path.Answers(
+            reply,
+            matched,
+            _request(asked, arrives),
+            () if reply.route else _refusing(asked, rules),
+        )
+        setting = functools.partial(kernel.setting, 4)
+        return reply_path.result(asked, arrives, answers, links, rules, setting, names)
+
+
+def _has_gateway(family: int, link: model.Link) -> bool:
+    if any(map(reply_path.is_default, kernel.route_get(reply_path.ask_gateway(family, link)))):
+        return True
+    backend = next((backend for backend in BACKENDS if backend.in_charge()), none)
+    found, _ = backend.interfaces([link.name])
+    return any(family in gateways for _, gateways in found.values())
+
+
+def _request(asked: reply_path.Flow, arrives: str | None) -> model.Answer | None:
+    """Ask what becomes of the request; on lo packets bring their route along."""
+    if arrives in (None, "lo"):
+        return None
+    return kernel.route_get([reply_path.ask_request(asked, arrives)])[0]
+
+
+def _refusing(asked: reply_path.Flow, rules: Sequence[model.Rule]) -> tuple[model.Route, ...]:
+    tables = [rule.table for rule in reply_path.matching(rules, asked) if rule.table]
+    return kernel.refusing_routes(dict.fromkeys(tables), asked.family)
+
+
+def findings(data: Any, there: bool) -> list[diagnose.Finding]:
+    """Return what is wrong with this host, the worst first; see ``multihoming.diagnose``.
+
+    data, there
+        The pillar's ``multihoming``, and whether there is one.
+
+    Raises HostError when the host can't be looked at.
+    """
+    with _as_host_error():
+        wanted, errors = config.parse(data) if there else (config.Config(), [])
+        taken = survey.take(read_tables().ids, wanted)
+        found = [diagnose.invalid_pillar(errors)] if errors else []
+        return found + diagnose.findings(taken)

@@ -17,9 +17,10 @@ from typing import Any
 
 import multihoming_model as model
 import multihoming_netlink as netlink
-from multihoming_model import Link, LinkAddress, Step
+from multihoming_model import Answer, Link, LinkAddress, Step
 
 NEEDED = "iproute2 5.2"  # the first whose `ip` has both -json for rules and -Numeric
+_REFUSING = (6, 7, 8, 9)  # RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT, RTN_THROW
 _TIMEOUT = 120
 _IF_INET6 = "/proc/self/net/if_inet6"
 
@@ -82,6 +83,32 @@ def routes(table: int | None = None) -> list[model.Route]:
         raise KernelError(f"reading the routes failed: {err.strerror}") from err
 
 
+def policy_routes(
+    tables: Iterable[int], links: Mapping[str, Link], protocols: Iterable[int]
+) -> dict[int, tuple[model.Route, ...]]:
+    """Return table id -> routes of ``tables``, and of main those of some origins.
+
+    protocols
+        Where main's routes may come from (RTPROT_...): a full BGP feed there is not read.
+
+    Raises KernelError.
+    """
+    names = {link.index: link.name for link in links.values()}
+    try:
+        with netlink.RouteSocket() as kernel:
+            others = {*tables} - {model.MAIN}
+            found = {table: _routes(kernel, table, names) for table in others}
+            found[model.MAIN] = tuple(
+                model.route_from_json(entry, family)
+                for family in families()
+                for protocol in protocols
+                for entry in kernel.routes(family, model.MAIN, names, protocol=protocol)
+            )
+    except OSError as err:
+        raise KernelError(f"reading the routes failed: {err.strerror}") from err
+    return found
+
+
 def _routes(
     kernel: netlink.RouteSocket,
     table: int | None,
@@ -90,12 +117,13 @@ def _routes(
 ) -> tuple[model.Route, ...]:
     return tuple(
         model.route_from_json(entry, family)
-        for family in _families()
-        for entry in kernel.routes(family, table, names, default)
+        for family in families()
+        for entry in kernel.routes(family, table, names, default=default)
     )
 
 
-def _families() -> tuple[int, ...]:
+def families() -> tuple[int, ...]:
+    """Return the families that the kernel speaks."""
     return model.FAMILIES if _has_ipv6() else (4,)
 
 
@@ -116,7 +144,76 @@ def _link(entry: Mapping[str, Any]) -> Link:
         for info in entry.get("addr_info", ())
         if info.get("local") and info.get("scope") in ("global", "0")
     )
-    return Link(entry["ifname"], entry["ifindex"], "UP" in entry.get("flags", ()), addresses)
+    flags = frozenset(entry.get("flags", ()))
+    kind = entry.get("linkinfo", {}).get("info_kind", "")
+    return Link(entry["ifname"], entry["ifindex"], "UP" in flags, addresses, flags, kind)
+
+
+def route_get(questions: Sequence[Step]) -> list[Answer]:
+    """Ask for the routes of packets, all in one process; see ip-route(8), ``route get``.
+
+    Raises KernelError when ``ip`` is missing, too old or fails; that the kernel refuses a packet
+    is an answer.
+    """
+    if not questions:
+        return []
+    text = "".join(f"{question.line}\n" for question in questions)
+    # The family is told by the addresses.
+    result = _run(["-details", "-json", "-N", "-force", "-batch", "-"], text)
+    refused = _refusals(result.stderr)
+    asked = [number for number in range(len(questions)) if number not in refused]
+    try:
+        found = list(filter(None, _documents(result.stdout)))
+        given = dict(zip(asked, found, strict=True))
+    except ValueError:
+        raise KernelError(_too_old(result.stderr.strip())) from None
+    return [
+        Answer(None, refused[number])
+        if number in refused
+        else Answer(model.route_from_json(given[number][0], question.family))
+        for number, question in enumerate(questions)
+    ]
+
+
+def _refusals(text: str) -> dict[int, str]:
+    """Return number of a line of the batch, from 0 -> what was said of it on stderr."""
+    refused: dict[int, str] = {}
+    said: list[str] = []
+    for line in text.splitlines():
+        failed = re.fullmatch(r"Command failed -:(\d+)", line)
+        if failed:
+            refused[int(failed[1]) - 1] = " ".join(said).removeprefix("RTNETLINK answers: ")
+            said = []
+        else:
+            said.append(line)
+    return refused
+
+
+def refusing_routes(tables: Iterable[int], family: int) -> tuple[model.Route, ...]:
+    """Return the routes of ``tables`` that send nothing: blackhole, unreachable, prohibit, throw.
+
+    Raises KernelError.
+    """
+    try:
+        with netlink.RouteSocket() as kernel:
+            return tuple(
+                model.route_from_json(entry, family)
+                for table in tables
+                for kind in _REFUSING
+                for entry in kernel.routes(family, table, {}, route_type=kind)
+            )
+    except OSError as err:
+        raise KernelError(f"reading the routes failed: {err.strerror}") from err
+
+
+def setting(family: int, dev: str, name: str) -> int | None:
+    """Return ``net.ipvN.conf.DEV.NAME``, None when there is no such."""
+    path = f"/proc/sys/net/ipv{family}/conf/{dev}/{name}"
+    try:
+        with open(path, encoding="ascii") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return None
 
 
 # --- writing ----------------------------------------------------------------------------------

@@ -156,12 +156,14 @@ class LinkAddress:
 
 @dataclass(frozen=True)
 class Link:
-    """A live interface: admin state and its global addresses."""
+    """A live interface: admin state, its global addresses, ``ip link``'s flags and its kind."""
 
     name: str
     index: int
     up: bool
     addresses: tuple[LinkAddress, ...]
+    flags: frozenset[str] = frozenset()
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,14 @@ class Step:
 
     family: int
     line: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the kernel says to ``ip route get``: a route, or the error with which it refuses."""
+
+    route: Route | None
+    error: str = ""
 
 
 # --- values -----------------------------------------------------------------------------------

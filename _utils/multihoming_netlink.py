@@ -69,7 +69,13 @@ class RouteSocket:
         self._socket.close()
 
     def routes(
-        self, family: int, table: int | None, names: Mapping[int, str], default: bool = False
+        self,
+        family: int,
+        table: int | None,
+        names: Mapping[int, str],
+        route_type: int = 0,
+        protocol: int = 0,
+        default: bool = False,
     ) -> list[dict[str, Any]]:
         """Return the routes of a table as ``ip -json -N -details route show`` would print them.
 
@@ -80,6 +86,8 @@ class RouteSocket:
             route then says its own in ``table``.
         names
             Interface index -> name.
+        route_type, protocol
+            Only those of this type (RTN_...), of this origin (RTPROT_...).
         default
             Only the default routes.
 
@@ -87,15 +95,19 @@ class RouteSocket:
         """
         for _ in range(_TRIES):
             try:
-                return [_route(m, names) for m in self._dump(family, table, default)]
+                return [
+                    _route(message, names)
+                    for message in self._dump(family, table, route_type, protocol, default)
+                    if route_type in (0, message[0][7]) and protocol in (0, message[0][5])
+                ]
             except InterruptedError:
                 continue
         raise OSError(errno.EAGAIN, f"the routes of table {table} keep changing while being read")
 
     def _dump(
-        self, family: int, table: int | None, default: bool
+        self, family: int, table: int | None, route_type: int, protocol: int, default: bool
     ) -> Iterator[tuple[tuple[int, ...], dict[int, bytes]]]:
-        self._send(family, table)
+        self._send(family, table, route_type, protocol)
         interrupted = False
         while True:
             data = self._socket.recv(1 << 20)
@@ -119,9 +131,9 @@ class RouteSocket:
                 if kind == _RTM_NEWROUTE and _wanted(header, attributes, table):
                     yield header, attributes
 
-    def _send(self, family: int, table: int | None) -> None:
+    def _send(self, family: int, table: int | None, route_type: int, protocol: int) -> None:
         self._sequence += 1
-        body = _RTMSG.pack(_ADDRESS_FAMILIES[family], 0, 0, 0, 0, 0, 0, 0, 0)
+        body = _RTMSG.pack(_ADDRESS_FAMILIES[family], 0, 0, 0, 0, protocol, 0, route_type, 0)
         if table is not None:
             body += _ATTRIBUTE.pack(8, _RTA_TABLE) + _U32.pack(table)
         header = _HEADER.pack(
