@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import live
+import network_scripts
 import pytest
 from article import NOTHING, by_hand, pillar
 from network import entered, first_article
@@ -18,6 +19,7 @@ ETH1 |= {"GATEWAY": "192.168.1.254", "IPV6ADDR": "2001:db8:1::220/64"}
 ETH1 |= {"IPV6_DEFAULTGW": "2001:db8:1::254"}
 MOVED = {"removed": ["default via 192.168.2.254 dev eth0 table main"]}
 MOVED["added"] = ["default via 192.168.1.254 dev eth1 table main"]
+NICS = ("eth0", "eth1")
 KERNEL_ONLY = {**NOTHING, "backend": "none"}
 
 
@@ -35,6 +37,12 @@ def files():
 def defaults(host, family=4):
     shown = [route for route in live.routes(host, 254, family) if route["dst"] == "default"]
     return [(route["dev"], route["gateway"], route.get("metric")) for route in shown]
+
+
+def main(host):
+    """Return main's routes through the two NICs, in no order."""
+    routes = [route for family in (4, 6) for route in live.routes(host, 254, family)]
+    return sorted(str(route) for route in routes if route["dev"] in NICS)
 
 
 @pytest.mark.usefixtures("files")
@@ -175,6 +183,27 @@ def test_no_packet_is_lost(minion):
     for tally in tallies.values():
         assert (tally.lost, tally.broken) == (0, None), str(tally)
         assert tally.sent > 100, str(tally)
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize("order", [("eth0", "eth1"), ("eth1", "eth0")])
+@pytest.mark.parametrize("chosen", ["eth0", "eth1"])
+@pytest.mark.parametrize("metrics", [{}, {"eth0": 100, "eth1": 200}], ids=["plain", "metrics"])
+def test_a_restart_in_any_order_gives_the_same_main(
+    converge, converged, host, chosen, order, metrics
+):
+    for variables in (ETH0, ETH1):
+        ifcfg(**variables, METRIC=metrics.get(variables["DEVICE"]), NOZEROCONF="yes")
+    for device in NICS:
+        network_scripts.ifdown(host, device)
+    for device in reversed(order):
+        assert network_scripts.ifup(host, device) == []
+    whole = {**NOTHING, "default_gateway": chosen}
+    converge(whole)
+    held = main(host)
+    assert network_scripts.restart(host, order) == []
+    assert main(host) == held
+    converged(whole)
 
 
 # --- /etc/sysconfig/network ---------------------------------------------------------------------
