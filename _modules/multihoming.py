@@ -9,8 +9,8 @@ that leads there (ip-rule(8), ip-route(8)). Tables, rules and routes are describ
 :depends: netaddr, iproute2 5.2 or newer
 :platform: Linux
 
-All functions that take ``tables``, ``interfaces``, ``priority``, ``default_gateway``, ``sysctl``
-or ``backend`` read those that are not given from the pillar.
+All functions that take ``tables``, ``interfaces`` and the other keys of the pillar read those that
+are not given from there.
 
 .. code-block:: yaml
 
@@ -246,7 +246,13 @@ def list_files(backend=None):
 
 
 def validate(
-    tables=None, interfaces=None, priority=None, default_gateway=None, sysctl=None, backend=None
+    tables=None,
+    interfaces=None,
+    priority=None,
+    keep_main_routes=None,
+    default_gateway=None,
+    sysctl=None,
+    backend=None,
 ):
     """
     Return what is wrong with this minion's pillar, as a list of messages; empty when it is good.
@@ -271,7 +277,13 @@ def validate(
 
 
 def desired(
-    tables=None, interfaces=None, priority=None, default_gateway=None, sysctl=None, backend=None
+    tables=None,
+    interfaces=None,
+    priority=None,
+    keep_main_routes=None,
+    default_gateway=None,
+    sysctl=None,
+    backend=None,
 ):
     """
     Return what the pillar comes to on this host, after defaults and discovery.
@@ -289,7 +301,7 @@ def desired(
     if not there:
         return {"tables": {}, "interfaces": {}}
     work = _call(host.look, data)
-    names = {id_: name for name, id_ in work.goal.tables.items()}
+    names = {**model.RESERVED_TABLES, **{id_: name for name, id_ in work.goal.tables.items()}}
     return {
         "tables": dict(work.goal.tables),
         "interfaces": {
@@ -304,7 +316,13 @@ def desired(
 
 
 def plan(
-    tables=None, interfaces=None, priority=None, default_gateway=None, sysctl=None, backend=None
+    tables=None,
+    interfaces=None,
+    priority=None,
+    keep_main_routes=None,
+    default_gateway=None,
+    sysctl=None,
+    backend=None,
 ):
     """
     Return what ``apply`` would do, without doing it. All values are empty when there is nothing.
@@ -337,7 +355,13 @@ def plan(
 
 
 def apply(
-    tables=None, interfaces=None, priority=None, default_gateway=None, sysctl=None, backend=None
+    tables=None,
+    interfaces=None,
+    priority=None,
+    keep_main_routes=None,
+    default_gateway=None,
+    sysctl=None,
+    backend=None,
 ):
     """
     Make the host what the pillar says, verify it, and return what was done, as ``plan`` does.
@@ -354,6 +378,113 @@ def apply(
     """
     data, there = _data(**_given(locals()))
     return dict(_call(host.apply, data).report) if there else _nothing([_ABSENT])
+
+
+def reply_path(address, client, interface=None):
+    """
+    Return which way the reply to a client goes, and whether and why it is lost.
+
+    The kernel is asked (``ip route get``, ip-route(8)), for a packet without mark and port: what
+    rules make of these is not told. Changes nothing, and sends nothing.
+
+    address
+        The address of this host that is asked.
+
+    client
+        The address of the host that asks.
+
+    interface
+        Where the request arrives. By default the interface on whose segment the client is, if it
+        has the address or has no gateway (this host is the clients' router there), else the one
+        that has the address; that of an address on lo is the one in whose subnet it lies.
+
+    Returned are
+
+    arrives
+        The interface on which the request comes in, ``lo`` from this host itself, None when that
+        can't be told.
+
+    leaves, via
+        The interface by which the reply leaves, and the gateway; None when there is none.
+
+    rule, table, route
+        What decided: as in ``list_rules`` and ``list_routes``; the table by its name where it has
+        one.
+
+    symmetric
+        Whether the reply leaves where the request arrives; None when one of them is not known.
+
+    dropped, reason
+        Whether request or reply is lost on this host, and why, in a sentence.
+
+    rp_filter
+        The reverse-path filter where the request arrives: the settings of ``all`` and of the
+        interface, and the ``mode`` in force, ``off``, ``strict`` or ``loose``, which is that of
+        the larger (ip-sysctl in the kernel's documentation). None for IPv6, which has none.
+
+    and ``address``, ``client`` and ``family``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' multihoming.reply_path 192.168.1.220 192.168.2.17
+        salt '*' multihoming.reply_path 192.168.1.220 172.17.0.2 interface=docker0
+    """
+    return _call(host.path_of_reply, address, client, interface)
+
+
+def diagnose(
+    tables=None,
+    interfaces=None,
+    priority=None,
+    keep_main_routes=None,
+    default_gateway=None,
+    sysctl=None,
+    backend=None,
+):
+    """
+    Return what is wrong with this host's routing, as a list of findings, the worst first.
+
+    Empty on a healthy host. No pillar is needed; with one, remedies name what is declared there,
+    and ``backend: none`` says that files don't matter. Nothing is changed; as root, the gateways
+    are asked with ARP and neighbour discovery whether they are there.
+
+    Each finding has
+
+    id
+        What it is, like ``asymmetric-reply``; README.md has a table of them.
+
+    severity
+        ``error``, ``warning`` or ``info``.
+
+    interface
+        The one that it is about, or None.
+
+    message
+        One sentence.
+
+    evidence
+        Lines as ``ip`` or the file shows them.
+
+    remedy
+        A line for the pillar, or a command.
+
+    The exit status of ``salt-call --retcode-passthrough`` follows the worst: 2 for an error, 1
+    for a warning, else 0.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' multihoming.diagnose
+        salt-call --retcode-passthrough multihoming.diagnose
+    """
+    data, there = _data(**_given(locals()))
+    found = _call(host.findings, data, there)
+    severities = {finding.severity for finding in found}
+    __context__["retcode"] = 2 if "error" in severities else 1 if "warning" in severities else 0
+    return [finding.as_dict() for finding in found]
 
 
 def _given(arguments):

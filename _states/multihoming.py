@@ -64,6 +64,7 @@ def managed(
     tables=None,
     interfaces=None,
     priority=None,
+    keep_main_routes=None,
     default_gateway=None,
     sysctl=None,
     backend=None,
@@ -83,13 +84,16 @@ def managed(
 
     interfaces
         Interface -> ``table``, ``addresses``, ``gateway``, ``onlink``, ``priority``, ``routes``,
-        ``rules``, ``optional``; see README.md.
+        ``rules``, ``keep_main_routes``, ``optional``; see README.md.
 
     priority
         Priority of the from-rules, 20000 by default.
 
+    keep_main_routes
+        Let replies use main's routes other than the default. False by default.
+
     default_gateway
-        Not supported yet: the main table is left as it is.
+        The interface whose gateway main's default route uses. By default main is left as it is.
 
     sysctl
         Kernel settings, kept with ``sysctl.present``.
@@ -109,6 +113,7 @@ def managed(
         "tables": tables,
         "interfaces": interfaces,
         "priority": priority,
+        "keep_main_routes": keep_main_routes,
         "default_gateway": default_gateway,
         "sysctl": sysctl,
         "backend": backend,
@@ -130,6 +135,7 @@ def interface_present(
     gateway=None,
     onlink=None,
     priority=None,
+    keep_main_routes=None,
     routes=None,
     rules=None,
     optional=None,
@@ -148,7 +154,7 @@ def interface_present(
         The table's id. May be left out when the name is in rt_tables, for example through
         ``multihoming.table_present``; with it, ``test=True`` can predict a fresh host too.
 
-    addresses, gateway, onlink, priority, routes, rules, optional
+    addresses, gateway, onlink, priority, keep_main_routes, routes, rules, optional
         As in the pillar's ``interfaces``; see README.md.
 
     backend
@@ -168,6 +174,7 @@ def interface_present(
         "gateway": gateway,
         "onlink": onlink,
         "priority": priority,
+        "keep_main_routes": keep_main_routes,
         "routes": routes,
         "rules": rules,
         "optional": optional,

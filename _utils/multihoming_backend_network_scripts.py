@@ -14,13 +14,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import multihoming_config as config
+import multihoming_default_gateway as default_gateway
 import multihoming_files as files
 import multihoming_model as model
-import multihoming_rules as rules
+import multihoming_rules as rules_
 import multihoming_shell as shell
 
 NAME = "network-scripts"
 FOLDER = "/etc/sysconfig/network-scripts"
+NETWORK = "/etc/sysconfig/network"
 
 _KINDS = ("route", "route6", "rule", "rule6")
 _FILE = re.compile(r"(route6?|rule6?)-(.+)")
@@ -51,9 +53,9 @@ class Line:
 
 @dataclass(frozen=True)
 class _Known:
-    """The owned tables, and names -> ids: all, and those that iproute2 can look up."""
+    """What is owned, and names -> ids: all, and those that iproute2 can look up."""
 
-    ids: frozenset[int]
+    ours: rules_.Ours
     tables: Mapping[str, int]
     loadable: Mapping[str, int]
 
@@ -127,10 +129,28 @@ def owned(
     return found
 
 
+def rules(texts: Mapping[str, str], tables: Mapping[str, int]) -> list[model.Rule]:
+    """Return the rules that the files make the scripts load.
+
+    texts
+        Path -> text, from ``read``.
+    tables
+        Name -> id, from rt_tables.
+    """
+    items = (
+        _item(path, raw, tables)
+        for path, text in texts.items()
+        if _kind(path).startswith("rule")
+        for raw in _logical_lines(text)
+        if not _PASSED_OVER.fullmatch(raw)
+    )
+    return [item for item in items if isinstance(item, model.Rule)]
+
+
 def render(
     texts: Mapping[str, str],
     policies: Mapping[str, model.Policy],
-    ids: frozenset[int],
+    ours: rules_.Ours,
     tables: Mapping[str, int],
     future: Mapping[str, int],
 ) -> dict[str, str | None]:
@@ -140,8 +160,8 @@ def render(
         Path -> text, from ``read``.
     policies
         Interface -> what its files have to say.
-    ids
-        The owned tables: lines that lead to them are ours.
+    ours
+        What is owned: lines that make it are ours.
     tables
         Name -> id, from rt_tables as it is.
     future
@@ -151,7 +171,7 @@ def render(
     """
     paths = [*texts, *(_path(kind, dev) for dev in policies for kind in _KINDS)]
     loadable = {name: id_ for name, id_ in future.items() if id_ <= _MAX_NAMED}
-    known = _Known(ids, {**tables, **future}, loadable)
+    known = _Known(ours, {**tables, **future}, loadable)
     names = {id_: name for name, id_ in known.loadable.items()}
     edits = {}
     for path in dict.fromkeys(paths):
@@ -181,7 +201,7 @@ def _items(path: str, policy: model.Policy | None) -> list[model.Route] | list[m
         return []
     family = _family(path)
     if _kind(path).startswith("rule"):
-        return rules.loading_order(rule for rule in policy.rules if rule.family == family)
+        return rules_.loading_order(rule for rule in policy.rules if rule.family == family)
     return [route for route in policy.routes if route.family == family]
 
 
@@ -209,7 +229,7 @@ def _as_wanted(
 ) -> bool:
     if len(ours) != len(items) or set(ours) != set(items):
         return False
-    return rules.loadable(item for item in ours if isinstance(item, model.Rule))
+    return rules_.loadable(item for item in ours if isinstance(item, model.Rule))
 
 
 def _logical_lines(text: str) -> list[str]:
@@ -262,9 +282,14 @@ def _table(path: str, raw: str, tables: Mapping[str, int]) -> int | None:
 
 
 def _line(path: str, raw: str, known: _Known) -> Line:
-    if _table(path, raw, known.tables) not in known.ids:
-        return Line(raw)
-    return Line(raw, True, _item(path, raw, known.loadable))
+    table = _table(path, raw, known.tables)
+    if table in known.ours.tables:
+        return Line(raw, True, _item(path, raw, known.loadable))
+    if table == model.MAIN and known.ours.into_main:
+        item = _item(path, raw, known.loadable)
+        if item and item in known.ours:
+            return Line(raw, True, item)
+    return Line(raw)
 
 
 def _item(path: str, raw: str, tables: Mapping[str, int]) -> model.Route | model.Rule | None:
@@ -342,6 +367,130 @@ def _classful(address: str) -> str:
     return "8" if first < 128 else "16" if first < 192 else "24"
 
 
+# --- for people who look for faults -----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A line of a route or rule file that the loader hands to ``ip``.
+
+    table
+        The name or number in it, None for main.
+    item
+        What it makes, None when that can't be told or it is refused.
+    crlf
+        It ends in CR, which spoils it.
+    """
+
+    path: str
+    raw: str
+    table: str | None
+    item: model.Route | model.Rule | None
+    crlf: bool = False
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The ifcfg file of an interface and what it sets, read as data."""
+
+    name: str
+    path: str
+    device: str
+    values: Mapping[str, str]
+
+    def value(self, name: str) -> str:
+        """Return a variable; empty when unset, or when only a shell could tell."""
+        return plain(self.values, name)
+
+
+def plain(values: Mapping[str, str], name: str) -> str:
+    """Return a variable of ``assignments``; empty when unset, or when only a shell could tell."""
+    return "" if shell.doubt(values, name) else values.get(name, "")
+
+
+def loaded_lines(texts: Mapping[str, str], tables: Mapping[str, int]) -> list[Loaded]:
+    """Return what the loader hands to ``ip``, of all files, in their order.
+
+    texts
+        Path -> text, from ``read``.
+    tables
+        Name -> id, of the tables that iproute2 can look up.
+    """
+    found = []
+    for path, text in texts.items():
+        for raw in _handed_over(path, text):
+            kind = "rule" if _kind(path).startswith("rule") else "route"
+            table = model.table_word(_words(raw), kind)
+            item = _item(path, raw, tables)
+            found.append(Loaded(path, raw.strip(), table, item, "\r" in raw))
+    return found
+
+
+def _handed_over(path: str, text: str) -> list[str]:
+    if _is_sourced(path, text):
+        try:
+            return _sourced_routes(path, shell.assignments(path, text))
+        except files.ContentError:
+            return []
+    return [raw for raw in _logical_lines(text) if not _PASSED_OVER.fullmatch(raw)]
+
+
+def _is_sourced(path: str, text: str) -> bool:
+    return _kind(path).startswith("route") and bool(_SOURCED.search(text))
+
+
+def lost_lines(path: str, text: str) -> list[str]:
+    """Return the lines of an ADDRESSn file that nothing is made of.
+
+    These are lines in ip's words, and numbers that come after a gap.
+    """
+    if not _is_sourced(path, text):
+        return []
+    count = len(_handed_over(path, text))
+    lost = []
+    for raw in _logical_lines(text):
+        named = [name for name in shell.assignments(path, raw) if f"{name}=" in raw]
+        numbered = [name for name in named if re.fullmatch(r"(ADDRESS|NETMASK|GATEWAY)\d+", name)]
+        in_vain = any(not _is_loaded(name, count) for name in numbered)
+        if in_vain or not (named or _PASSED_OVER.fullmatch(raw)):
+            lost.append(raw)
+    return lost
+
+
+def profiles() -> list[Profile]:
+    """Return the ifcfg files in the order in which the network service brings them up.
+
+    That is by name, numbers as numbers; lo, aliases and copies are no interfaces of their own.
+    """
+    found = []
+    for name in sorted(files.names(FOLDER), key=_boot_order):
+        if not name.startswith("ifcfg-") or _COPY.search(name) or ":" in name or name == "ifcfg-lo":
+            continue
+        path = os.path.join(FOLDER, name)
+        values = shell.assignments(path, files.read(path) or "")
+        own = name.removeprefix("ifcfg-")
+        found.append(Profile(own, path, plain(values, "DEVICE") or own, values))
+    return found
+
+
+def static_addresses(profile: Profile) -> list[config.Address]:
+    """Return the addresses that a profile sets, none when it can't be understood."""
+    try:
+        return _addresses(profile.path, profile.values)
+    except files.ContentError:
+        return []
+
+
+def _boot_order(name: str) -> tuple[str, int, str]:
+    match = re.fullmatch(r"(\D*)(\d{0,9})(.*)", name, re.DOTALL)
+    return (match[1], int(match[2] or 0), match[3]) if match else (name, 0, "")
+
+
+def is_false(value: str) -> bool:
+    """Tell whether a value means no, as is_false() of the scripts does."""
+    return value.lower() in ("no", "n", "false", "f", "0")
+
+
 # --- ifcfg ------------------------------------------------------------------------------------
 
 
@@ -371,7 +520,7 @@ def _addresses(path: str, values: Mapping[str, str]) -> list[config.Address]:
 
 
 def _has_ipv6(values: Mapping[str, str]) -> bool:
-    return _value(values, "IPV6INIT").lower() not in ("no", "n", "false", "f", "0")
+    return not is_false(_value(values, "IPV6INIT"))
 
 
 def _own(path: str, name: str, text: str) -> config.Address:
@@ -402,3 +551,210 @@ def _next_hop(text: str, family: int) -> str:
     if found != family:
         raise ValueError(f"{model.show(text)} is not IPv{family}; write an IPv{family} address")
     return address
+
+
+# --- main's default route ---------------------------------------------------------------------
+
+# What ifup-eth and ifup-ipv6 look at. Each sources /etc/sysconfig/network and then ifcfg-DEV over
+# it. GATEWAYDEV and IPV6_DEFAULTDEV name the only interface that may make the default route.
+_DEVICE_OF_DEFAULT = {4: "GATEWAYDEV", 6: "IPV6_DEFAULTDEV"}
+_GATEWAY_OF_DEFAULT = {4: "GATEWAY", 6: "IPV6_DEFAULTGW"}
+_METRIC6 = 1  # ifup-ipv6 adds its default route with it
+_SIMPLE = re.compile(
+    r"""(?P<head>(?:export[ \t]+)?(?P<name>\w+)=)
+    (?P<value>[\w./:%+@-]*|"[\w./:%+@ -]*"|'[\w./:%+@ -]*')(?P<tail>[ \t\r]*|[ \t]+\#.*)""",
+    re.VERBOSE,
+)
+
+
+@dataclass(frozen=True)
+class _Nic:
+    """What the scripts know when they bring an interface up.
+
+    values
+        All variables; ``own`` are those of its file alone.
+    """
+
+    device: str
+    path: str
+    values: Mapping[str, str]
+    own: Mapping[str, str]
+
+    def is_false(self, name: str) -> bool:
+        """Tell whether a variable says no."""
+        return _value(self.values, name).lower() in ("no", "n", "false", "f", "0", "off")
+
+    @property
+    def is_static(self) -> bool:
+        """Tell whether the addresses stand in the file."""
+        return _value(self.values, "BOOTPROTO").lower() not in ("dhcp", "bootp")
+
+
+def _nics() -> dict[str, _Nic]:
+    """Return interface -> what its file and the global one say."""
+    common = shell.assignments(NETWORK, files.read(NETWORK) or "")
+    found = {}
+    for name in files.names(FOLDER):
+        dev = name.removeprefix("ifcfg-")
+        if name.startswith("ifcfg-") and not _COPY.search(name) and ":" not in dev:
+            path = os.path.join(FOLDER, name)
+            own = shell.assignments(path, files.read(path) or "")
+            found[dev] = _Nic(dev, path, shell.sourced_over(common, own), own)
+    return found
+
+
+def defaults(dev: str, gateways: Mapping[int, str]) -> tuple[list[model.Route], list[str]]:
+    """Return (main's default routes that the scripts make, what is in the way of ``dev``).
+
+    The first are those of every interface, as if there were no GATEWAYDEV.
+    """
+    nics = _nics()
+    routes = [
+        route for nic in nics.values() for family in (4, 6) for route in _default_made(nic, family)
+    ]
+    if dev not in nics:
+        return routes, [
+            f"there is no {FOLDER}/ifcfg-{dev}, so after a restart there would be no default route "
+            "at all; write that file, or choose an interface that has one"
+        ]
+    problems = [problem for nic in nics.values() for problem in _in_the_way(nic, dev, gateways)]
+    return routes, problems
+
+
+def _default_made(nic: _Nic, family: int) -> list[model.Route]:
+    """Return the default route that an interface makes when it comes up."""
+    try:
+        gateway = _gateways(nic.path, nic.values).get(family)
+        metric = model.parse_number(_value(nic.values, "METRIC") or 0, 0, model.U32)
+        unheard = family == 4 and (nic.is_false("DEFROUTE") or _outside(nic, gateway or ""))
+    except (files.ContentError, ValueError):
+        return []
+    if not gateway or unheard:
+        return []
+    return [
+        default_gateway.default_route(
+            family, gateway, nic.device, metric if family == 4 else _METRIC6
+        )
+    ]
+
+
+def _outside(nic: _Nic, gateway: str) -> str:
+    """Return the subnet of the first address when the gateway lies outside: it is then ignored."""
+    own = [address for address in _addresses(nic.path, nic.values) if address.family == 4]
+    if not own or not gateway:
+        return ""
+    subnet = model.network_of(own[0].address, own[0].length)
+    return "" if gateway in model.network(subnet) else subnet
+
+
+def _in_the_way(nic: _Nic, dev: str, gateways: Mapping[int, str]) -> list[str]:
+    """Return what keeps an interface's file from going along with ``dev`` as the default."""
+    problems = []
+    for family, gateway in gateways.items():
+        try:
+            problems += _overrides(nic, dev, family)
+            if nic.device == dev:
+                problems += _chosen_in_vain(nic, family, gateway)
+        except files.ContentError as err:
+            problems.append(str(err))
+    return problems
+
+
+def _overrides(nic: _Nic, dev: str, family: int) -> list[str]:
+    name = _DEVICE_OF_DEFAULT[family]
+    other = _value(nic.own, name)
+    if other and other != dev:
+        return [f"{nic.path}: {name}={other} counts for {nic.device}; remove that line"]
+    gateway = _value(nic.own, "IPV6_DEFAULTGW") if family == 6 else ""
+    scope = gateway.partition("%")[2]
+    if scope and scope != dev:
+        return [
+            f"{nic.path}: IPV6_DEFAULTGW={gateway} makes a default route whatever else is said; "
+            f"write it without %{scope}"
+        ]
+    return []
+
+
+def _chosen_in_vain(nic: _Nic, family: int, gateway: str) -> list[str]:
+    """Return why the chosen interface would make another default route, or none."""
+    name = _GATEWAY_OF_DEFAULT[family]
+    said = _gateways(nic.path, nic.values).get(family)
+    where = nic.path if nic.own.get(name) else NETWORK
+    common = _value(shell.assignments(NETWORK, files.read(NETWORK) or ""), name)
+    problems = []
+    if common and common.partition("%")[0] != gateway:
+        problems.append(
+            f"{NETWORK}: {name}={common} is the gateway of every interface that names none; remove "
+            "that line"
+        )
+    if nic.is_false("ONBOOT"):
+        problems.append(f"{nic.path}: ONBOOT=no, so it is down after a restart; write ONBOOT=yes")
+    if family == 4 and nic.is_false("DEFROUTE"):
+        problems.append(
+            f"{nic.path}: DEFROUTE={_value(nic.values, 'DEFROUTE')} forbids the default route; "
+            "remove that line"
+        )
+    if family == 4 and not nic.is_static:
+        return problems  # the DHCP client makes it, and heeds GATEWAYDEV
+    if not said:
+        problems.append(
+            f"{nic.path}: has no {name}, so there would be no IPv{family} default route after a "
+            f"restart; write {name}={gateway}"
+        )
+    elif said != gateway:
+        problems.append(
+            f"{where}: {name}={said}, but the pillar says {gateway}; write the same in both"
+        )
+    elif family == 4:
+        problems += _unheard(nic, said)
+    return problems
+
+
+def _unheard(nic: _Nic, gateway: str) -> list[str]:
+    subnet = _outside(nic, gateway)
+    if subnet:
+        return [
+            f"{nic.path}: GATEWAY={gateway} is outside of {subnet}, the subnet of the first "
+            "address, and is ignored; write a gateway there, or put the address next to it first"
+        ]
+    own = next(iter(_addresses(nic.path, nic.values)), None)
+    network = _value(nic.values, "NETWORK")
+    if own and network and network != model.network_of(own.address, own.length).partition("/")[0]:
+        return [
+            f"{nic.path}: NETWORK={network} is not the network of {own}, so GATEWAY is ignored; "
+            "remove that line"
+        ]
+    return []
+
+
+def keep_default(dev: str, gateways: Iterable[int]) -> list[files.Edit]:
+    """Return the edit of /etc/sysconfig/network that makes ``dev`` the default after a restart."""
+    before = files.read(NETWORK)
+    text = before or ""
+    for family in gateways:
+        text = _assigned(text, _DEVICE_OF_DEFAULT[family], dev)
+    return [files.Edit(NETWORK, before, text)] if text != before else []
+
+
+def _assigned(text: str, name: str, value: str) -> str:
+    """Set a variable of a file that is sourced, where it stands if that is plain to see."""
+    # What the last line says counts, whatever only a shell could tell of the lines before it.
+    last = text.rstrip("\n").rpartition("\n")[2]
+    if last == f"{name}={value}" or shell.assignments(NETWORK, text).get(name) == value:
+        return text
+    lines = text.splitlines(keepends=True)
+    places = [number for number, line in enumerate(lines) if name in line]
+    simple = _SIMPLE.fullmatch(lines[places[-1]].rstrip("\n")) if places else None
+    if simple and simple["name"] == name and _is_plain(lines):
+        lines[places[-1]] = f"{simple['head']}{value}{simple['tail']}\n"
+        return "".join(lines)
+    newline = "" if not text or text.endswith("\n") else "\n"
+    return f"{text}{newline}{name}={value}\n"
+
+
+def _is_plain(lines: Iterable[str]) -> bool:
+    """Tell whether a sourced file has nothing but assignments, blank lines and comments."""
+    return all(
+        _PASSED_OVER.fullmatch(line.strip()) or _SIMPLE.fullmatch(line.rstrip("\n"))
+        for line in lines
+    )

@@ -23,10 +23,25 @@ def interfaces(_devices: Iterable[str]) -> tuple[dict[str, Any], dict[str, str]]
     return {}, {}
 
 
+def defaults(_dev: str, _gateways: Mapping[int, str]) -> tuple[list[Any], list[str]]:
+    """Return the default routes that its files make, and what is in the way: nothing."""
+    return [], []
+
+
+def keep_default(_dev: str, _gateways: Mapping[int, str]) -> list[Any]:
+    """Return the edits of files that choose the default gateway: none."""
+    return []
+
+
+def rules(_texts: Mapping[str, str], _tables: Mapping[str, int]) -> list[Any]:
+    """Return the rules that the files make the scripts load: none."""
+    return []
+
+
 def render(
     _texts: Mapping[str, str],
     _policies: Mapping[str, Any],
-    _owned: frozenset[int],
+    _ours: Any,
     _tables: Mapping[str, int],
     _future: Mapping[str, int],
 ) -> dict[str, str | None]:

@@ -21,13 +21,22 @@ DEFAULT_PRIORITY = 20000
 BACKENDS = ("auto", "network-scripts", "none")
 _PLANNED_BACKENDS = ("networkmanager", "networkd", "netplan", "ifupdown")
 
-KEYS = ("tables", "interfaces", "priority", "default_gateway", "sysctl", "backend")
+KEYS = (
+    "tables",
+    "interfaces",
+    "priority",
+    "keep_main_routes",
+    "default_gateway",
+    "sysctl",
+    "backend",
+)
 INTERFACE_KEYS = (
     "table",
     "addresses",
     "gateway",
     "onlink",
     "priority",
+    "keep_main_routes",
     "routes",
     "rules",
     "optional",
@@ -97,6 +106,7 @@ class Interface:
     addresses: tuple[Address, ...] | None = None
     gateways: Mapping[int, str] | None = None
     onlink: bool = False
+    keep_main_routes: bool = False
     routes: tuple[Spec, ...] = ()
     rules: tuple[Spec, ...] = ()
     optional: bool = False
@@ -111,6 +121,7 @@ class Config:
 
     tables: Mapping[str, int] = field(default_factory=dict)
     interfaces: Mapping[str, Interface] = field(default_factory=dict)
+    default_gateway: str | None = None
     sysctl: Mapping[str, str] = field(default_factory=dict)
     backend: str = "auto"
 
@@ -134,15 +145,19 @@ def parse(data: Any) -> tuple[Config, list[str]]:
     _unknown_keys("", data, KEYS, errors)
     tables = _tables(data, errors)
     priority = _checked("priority", data.get("priority", DEFAULT_PRIORITY), _from_priority, errors)
-    interfaces = _interfaces(data, tables, priority or DEFAULT_PRIORITY, errors)
-    if data.get("default_gateway") is not None:
-        errors.append(
-            "default_gateway: choosing the main table's default route is not supported yet; "
-            "remove the key, the main table is left as it is"
+    common = {
+        "priority": priority or DEFAULT_PRIORITY,
+        "keep_main_routes": _flag("", data, "keep_main_routes", errors),
+    }
+    interfaces = _interfaces(data, tables, common, errors)
+    default_gateway = None
+    if "default_gateway" in data:
+        default_gateway = _checked(
+            "default_gateway", data["default_gateway"], model.parse_device, errors
         )
     sysctl = _sysctl(data.get("sysctl", {}), errors)
     backend = _checked("backend", data.get("backend", "auto"), _backend, errors)
-    return Config(tables, interfaces, sysctl, backend or "auto"), errors
+    return Config(tables, interfaces, default_gateway, sysctl, backend or "auto"), errors
 
 
 def _not_a_pillar(data: Any) -> str:
@@ -221,7 +236,10 @@ def _shown(name: Any) -> str:
 
 
 def _interfaces(
-    data: Mapping[str, Any], tables: Mapping[str, int], priority: int, errors: list[str]
+    data: Mapping[str, Any],
+    tables: Mapping[str, int],
+    common: Mapping[str, Any],
+    errors: list[str],
 ) -> dict[str, Interface]:
     raw = data.get("interfaces")
     if not isinstance(raw, Mapping):
@@ -239,7 +257,9 @@ def _interfaces(
         _checked(where, name, model.parse_device, mine)
         if isinstance(entry, Mapping):
             table = _table_of(str(name), entry, declared, users, mine)
-            interface = _interface(str(name), where, entry, (table, tables), priority, mine)
+            whole = {**common, **entry}
+            _unknown_keys(where, entry, INTERFACE_KEYS, mine)
+            interface = _interface(str(name), where, whole, (table, tables), mine)
             if interface and not any(_misleads(where, error) for error in mine):
                 interfaces[name] = interface
         else:
@@ -301,23 +321,27 @@ def _interface(
     where: str,
     entry: Mapping[str, Any],
     table: tuple[str | None, Mapping[str, int]],
-    priority: int,
     errors: list[str],
 ) -> Interface | None:
-    _unknown_keys(where, entry, INTERFACE_KEYS, errors)
-    priority = _checked(
-        f"{where}.priority", entry.get("priority", priority), _from_priority, errors
-    )
+    """Read one entry, with the keys of the top level that it inherits."""
+    priority = _checked(f"{where}.priority", entry["priority"], _from_priority, errors)
     table_name, tables = table
     fields: dict[str, Any] = {
         "addresses": _addresses(f"{where}.addresses", entry, errors),
         "gateways": _gateways(f"{where}.gateway", entry, errors),
         "onlink": _flag(where, entry, "onlink", errors),
+        "keep_main_routes": _flag(where, entry, "keep_main_routes", errors),
         "optional": _flag(where, entry, "optional", errors),
         "routes": _specs(where, entry, "routes", _route_spec, errors),
         "rules": _specs(where, entry, "rules", _rule_spec, errors),
     }
     if table_name is None or table_name not in tables or priority is None:
+        return None
+    if fields["keep_main_routes"] and priority < 3:
+        errors.append(
+            f"{where}.priority: keep_main_routes needs two rules before the from-rule; write a "
+            "number from 3 to 32765"
+        )
         return None
     _goto_forward(where, fields["rules"], priority, errors)
     return Interface(name, model.Table(table_name, tables[table_name]), priority, **fields)
@@ -336,7 +360,8 @@ def _from_priority(value: Any) -> int:
 def _flag(where: str, entry: Mapping[str, Any], key: str, errors: list[str]) -> bool:
     value = entry.get(key, False)
     if not isinstance(value, bool):
-        errors.append(f"{where}.{key}: {show(value)} is not a boolean; write true or false")
+        place = f"{where}.{key}" if where else key
+        errors.append(f"{place}: {show(value)} is not a boolean; write true or false")
     return value is True
 
 

@@ -21,7 +21,7 @@ _Claim = tuple[str, Rule]  # an interface and one of its rules
 
 @dataclass(frozen=True)
 class Found:
-    """What the host says of an interface.
+    """What is known of an interface besides its entry.
 
     addresses, gateways
         From the backend's files.
@@ -32,6 +32,15 @@ class Found:
     addresses: tuple[Address, ...] = ()
     gateways: Mapping[int, str] = field(default_factory=dict)
     defaults: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Uplink:
+    """A subnet of an interface that has a gateway."""
+
+    interface: str
+    family: int
+    subnet: str
 
 
 @dataclass(frozen=True)
@@ -57,8 +66,10 @@ def policies(wanted: Config, links: Mapping[str, Link], found: Mapping[str, Foun
     links
         The host's interfaces.
     found
-        Interface -> what files and live routes say of it.
+        Interface -> what files and live routes say of it; with ``keep_main_routes``, of all
+        interfaces.
     """
+    uplinks = _uplinks(wanted, links, found)
     made: dict[str, Policy] = {}
     skipped: dict[str, str] = {}
     errors: list[str] = []
@@ -70,7 +81,7 @@ def policies(wanted: Config, links: Mapping[str, Link], found: Mapping[str, Foun
             errors.append(_absent_message(interface, problem, links))
         else:
             mine: list[str] = []
-            policy = _policy(interface, links, found.get(name, Found()), mine)
+            policy = _policy(interface, links, found.get(name, Found()), uplinks, mine)
             errors += mine
             if not mine:
                 made[name] = policy
@@ -104,7 +115,11 @@ def _absent_message(interface: Interface, problem: str, links: Mapping[str, Link
 
 
 def _policy(
-    interface: Interface, links: Mapping[str, Link], found: Found, errors: list[str]
+    interface: Interface,
+    links: Mapping[str, Link],
+    found: Found,
+    uplinks: Sequence[_Uplink],
+    errors: list[str],
 ) -> Policy:
     link = links[interface.name]
     addresses = _addresses(interface, link, found)
@@ -127,11 +142,9 @@ def _policy(
     families = sorted({address.family for address in addresses})
     routes = _own_routes(interface, addresses, gateways)
     routes += _routes(interface, families, links, errors)
-    rules = [
-        Rule(address.family, interface.priority, interface.table.id, src=address.address)
-        for address in addresses
-    ]
-    rules += _rules(interface, families)
+    if interface.keep_main_routes:
+        routes += _sibling_routes(interface, gateways, uplinks, routes)
+    rules = _from_rules(interface, addresses) + _rules(interface, families)
     _check_vias(interface, addresses, routes, links, errors)
     _check_twins(where, interface, routes, rules, errors)
     return Policy(interface.name, interface.table, _ordered(routes), tuple(rules))
@@ -256,6 +269,61 @@ def _own_routes(
         for family, gateway in gateways.items()
     ]
     return routes
+
+
+def _uplinks(
+    wanted: Config, links: Mapping[str, Link], found: Mapping[str, Found]
+) -> list[_Uplink]:
+    """Return the subnets whose clients have a gateway of their own there.
+
+    An interface without a gateway (a bridge of containers, a VPN) has clients that know no way but
+    through this host: for these, main is right.
+    """
+    if not any(interface.keep_main_routes for interface in wanted.interfaces.values()):
+        return []
+    uplinks = []
+    for name, link in links.items():
+        known = found.get(name, Found())
+        declared = wanted.interfaces[name].gateways if name in wanted.interfaces else None
+        families = {*(declared or {}), *known.gateways, *known.defaults}
+        uplinks += [
+            _Uplink(name, own.family, model.network_of(own.address, own.length))
+            for own in link.addresses
+            if own.family in families
+        ]
+    return list(dict.fromkeys(uplinks))
+
+
+def _sibling_routes(
+    interface: Interface,
+    gateways: Mapping[int, str],
+    uplinks: Iterable[_Uplink],
+    routes: Iterable[Route],
+) -> list[Route]:
+    """Return routes to the siblings' subnets, whose clients main would answer directly."""
+    there = {route.to for route in routes}
+    own = [route.to for route in routes if route.src and not route.via and route.to != "default"]
+    subnets = {
+        uplink.subnet: uplink.family
+        for uplink in uplinks
+        if uplink.interface != interface.name and uplink.family in gateways
+    }
+    return [
+        _route(interface, family, to=subnet, via=gateways[family], onlink=interface.onlink)
+        for subnet, family in subnets.items()
+        if subnet not in there and not any(rules_.prefixes_meet(subnet, mine) for mine in own)
+    ]
+
+
+def _from_rules(interface: Interface, addresses: Iterable[Address]) -> list[Rule]:
+    priority, table = interface.priority, interface.table.id
+    if not interface.keep_main_routes:
+        return [Rule(own.family, priority, table, src=own.address) for own in addresses]
+    return [
+        rule
+        for own in addresses
+        for rule in rules_.keeping_main(own.family, priority, table, own.address)
+    ]
 
 
 def _route(interface: Interface, family: int, **fields: Any) -> Route:
@@ -444,12 +512,12 @@ def _overlapping(group: Sequence[_Claim]) -> list[tuple[_Claim, _Claim]]:
     broad: list[_Claim] = []
     for claim in group:
         rule = claim[1]
-        twin = same.setdefault(replace(rule, table=None), claim)
+        twin = same.setdefault(replace(rule, table=None, suppress_prefixlength=None), claim)
         if twin[0] != claim[0]:
             pairs.append((twin, claim))
-        elif _plain(rule) and rule.src and "/" not in rule.src:
+        elif _by_source(rule) and rule.src and "/" not in rule.src:
             singles.append(claim)
-        elif rule.src or _plain(rule):
+        elif rule.src or _by_source(rule):
             broad.append(claim)
     for index, claim in enumerate(broad):
         for other in (*broad[index + 1 :], *singles):
@@ -458,8 +526,13 @@ def _overlapping(group: Sequence[_Claim]) -> list[tuple[_Claim, _Claim]]:
     return pairs
 
 
-def _plain(rule: Rule) -> bool:
+def _by_source(rule: Rule) -> bool:
     """Tell whether the source is all that a rule selects by."""
+    return _plain(replace(rule, suppress_prefixlength=None))
+
+
+def _plain(rule: Rule) -> bool:
+    """Tell whether a rule looks up its table for a source, and that is all."""
     return rule == Rule(rule.family, rule.priority, rule.table, src=rule.src)
 
 

@@ -6,23 +6,29 @@ Brings the rooms together; each of them knows only its own side. Looking writes 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
 import multihoming_backend_network_scripts as network_scripts
 import multihoming_backend_none as none
 import multihoming_config as config
+import multihoming_default_gateway as default_gateway
 import multihoming_desired as desired
+import multihoming_diagnose as diagnose
 import multihoming_files as files
 import multihoming_kernel as kernel
 import multihoming_model as model
 import multihoming_plan as plan
+import multihoming_reply_path as reply_path
 import multihoming_rt_tables as rt_tables
+import multihoming_rules as rules
+import multihoming_survey as survey
 from multihoming_files import Edit
 
 BACKENDS = (network_scripts, none)
@@ -69,15 +75,18 @@ class Goal:
         Name -> id, to be registered.
     owned
         Names that are forgotten unless they are in ``tables``.
-    ids
-        The tables whose rules, routes and lines are compared.
+    ours
+        What is compared: rules, routes and lines.
+    chosen
+        The interface whose gateways main should use, None to leave main alone.
     """
 
     backend: ModuleType
     tables: Mapping[str, int]
     owned: frozenset[str]
-    ids: frozenset[int]
+    ours: rules.Ours
     outcome: desired.Desired
+    chosen: default_gateway.Chosen | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +105,7 @@ class Work:
     after: tuple[Edit, ...]
     report: Mapping[str, Any]
     current: _RoutesAndRules
+    should: _RoutesAndRules
 
     @property
     def pending(self) -> bool:
@@ -160,18 +170,75 @@ def _look(data: Any, scope: frozenset[str] | None) -> Work:
     tables = read_tables()
     errors += rt_tables.conflicts(tables, wanted.tables)
     backend = _backend(wanted.backend, errors)
-    found = _found(backend, wanted, errors)
     owned = {name: id_ for name, id_ in tables.owned.items() if scope is None or name in scope}
     ids = {*owned.values(), *wanted.tables.values()}
-    state = kernel.read(sorted(ids), _undecided(wanted, found))
-    outcome = desired.policies(wanted, state.links, _with_live(found, wanted, state))
+    state = kernel.read(sorted(ids), defaults=_needs_defaults(wanted))
+    found = _found(backend, _devices_to_read(wanted, state), errors)
+    known = _with_live(found, wanted, state, state.defaults)
+    chosen = default_gateway.choose(wanted, state.links, known, state.defaults, errors)
+    chosen = _as_scripted(backend, chosen, errors)
+    staying = default_gateway.after(state.defaults, chosen) if chosen else state.defaults
+    known = _with_live(found, wanted, state, staying)
+    outcome = desired.policies(wanted, state.links, known)
     errors += outcome.errors
     if errors:
         raise HostError(errors)
     skipped = {wanted.interfaces[name].table.id for name in outcome.skipped}
     forgettable = frozenset(owned if scope is None else ())
-    goal = Goal(backend, wanted.tables, forgettable, frozenset(ids - skipped), outcome)
+    ours = _ours(frozenset(ids - skipped), tables, backend, state, outcome)
+    _check_places(ours, _rules(state))
+    goal = Goal(backend, wanted.tables, forgettable, ours, outcome, chosen)
     return _compare(goal, tables, state)
+
+
+def _as_scripted(
+    backend: ModuleType, chosen: default_gateway.Chosen | None, errors: list[str]
+) -> default_gateway.Chosen | None:
+    """Add the default routes that the backend's files make, and what in them contradicts."""
+    if chosen is None:
+        return None
+    scripted, problems = backend.defaults(chosen.interface, chosen.gateways)
+    errors += [f"default_gateway: {problem}" for problem in dict.fromkeys(problems)]
+    return replace(chosen, scripted=tuple(scripted))
+
+
+def _rules(state: kernel.State) -> list[model.Rule]:
+    return [rule for family in model.FAMILIES for rule in state.rules[family]]
+
+
+def _ours(
+    ids: frozenset[int],
+    tables: rt_tables.Tables,
+    backend: ModuleType,
+    state: kernel.State,
+    outcome: desired.Desired,
+) -> rules.Ours:
+    """Return what is ours: the tables, and rules into main that are recorded or wanted."""
+    made = [rule for policy in outcome.policies.values() for rule in policy.rules]
+    wanted = {rules.place_into_main(rule) for rule in made} - {None}
+    places = rules.places_into_main(made, ids) if wanted else {}
+    into_main = {place: table for place, table in places.items() if place in wanted}
+    recorded = ids & {tables.ids[name] for name in tables.keeping_main}
+    if recorded:
+        held = [*_rules(state), *backend.rules(backend.read(), tables.ids)]
+        into_main |= rules.places_into_main(held, recorded)
+    return rules.Ours(ids, into_main)
+
+
+def _check_places(ours: rules.Ours, live: Iterable[model.Rule]) -> None:
+    """Check that nobody else's rule stands where one of ours has to be.
+
+    The kernel could not tell the two apart when it has to remove ours. Raises HostError.
+    """
+    foreign = [
+        f"keep_main_routes: `{' '.join(model.rule_words(rule, 'main'))}` is somebody else's, and "
+        "stands where a rule for that address has to be; write another `priority`"
+        for rule in live
+        if rule.table == model.MAIN and rule not in ours
+        if (rule.family, rule.src, rule.priority) in ours.into_main
+    ]
+    if foreign:
+        raise HostError(foreign)
 
 
 def read_tables() -> rt_tables.Tables:
@@ -204,68 +271,89 @@ def _backend(name: str, errors: list[str]) -> ModuleType:
     return none
 
 
-def _found(
-    backend: ModuleType, wanted: config.Config, errors: list[str]
-) -> dict[str, desired.Found]:
-    """Return what the backend's files say, of interfaces that the pillar leaves it to."""
+def _needs_defaults(wanted: config.Config) -> bool:
+    """Tell whether main's default routes matter."""
+    return wanted.default_gateway is not None or any(
+        interface.gateways is None or interface.keep_main_routes
+        for interface in wanted.interfaces.values()
+    )
+
+
+def _devices_to_read(wanted: config.Config, state: kernel.State) -> list[str]:
+    """Return the interfaces of which it matters what the backend's files say."""
     open_ = [
         name
         for name, interface in wanted.interfaces.items()
         if interface.addresses is None or interface.gateways is None
     ]
-    found, problems = backend.interfaces(open_)
+    if any(interface.keep_main_routes for interface in wanted.interfaces.values()):
+        open_ += state.links
+    if wanted.default_gateway:
+        open_.append(wanted.default_gateway)
+    return list(dict.fromkeys(open_))
+
+
+def _found(
+    backend: ModuleType, devices: Iterable[str], errors: list[str]
+) -> dict[str, desired.Found]:
+    found, problems = backend.interfaces(devices)
     errors += [f"interfaces.{name}: {problem}" for name, problem in problems.items()]
     return {name: desired.Found(*said) for name, said in found.items()}
 
 
-def _undecided(wanted: config.Config, found: Mapping[str, desired.Found]) -> list[str]:
-    """Return the interfaces whose gateway only the live routes can tell."""
-    return [
-        name
-        for name, interface in wanted.interfaces.items()
-        if interface.gateways is None and len(found.get(name, desired.Found()).gateways) < 2
-    ]
-
-
 def _with_live(
-    found: Mapping[str, desired.Found], wanted: config.Config, state: kernel.State
+    found: Mapping[str, desired.Found],
+    wanted: config.Config,
+    state: kernel.State,
+    staying: Sequence[model.Route],
 ) -> dict[str, desired.Found]:
-    """Add the live gateways: main's default routes, else the one our table already has."""
+    """Add the live gateways: main's default routes, else the one our table already has.
+
+    staying
+        Main's default routes at the end of the run: what goes tells nothing the next time, but of
+        declared interfaces, whose tables have it by then.
+    """
+    tables = {name: interface.table.id for name, interface in wanted.interfaces.items()}
     filled = {}
-    live: dict[str, dict[int, str]] = {}
-    for (dev, family), gateway in state.defaults.items():
-        live.setdefault(dev, {})[family] = gateway
-    for name, interface in wanted.interfaces.items():
+    for name in {**tables, **state.links}:
         known = found.get(name, desired.Found())
-        own = {
-            route.family: route.via
-            for route in state.routes.get(interface.table.id, ())
-            if route.to == "default" and route.via and route.dev == name
-        }
-        gateways = {**own, **live.get(name, {})}
-        filled[name] = desired.Found(known.addresses, known.gateways, gateways)
+        own = _gateways_through(name, state.routes.get(tables.get(name, 0), ()))
+        live = _gateways_through(name, state.defaults if name in tables else staying)
+        filled[name] = desired.Found(known.addresses, known.gateways, {**own, **live})
     return filled
+
+
+def _gateways_through(dev: str, routes: Iterable[model.Route]) -> dict[int, str]:
+    """Return family -> next hop of the first default route that leaves by an interface."""
+    gateways: dict[int, str] = {}
+    for route in routes:
+        for hop in route.nexthops or (route,):
+            if route.to == "default" and hop.dev == dev and hop.via:
+                gateways.setdefault(route.family, hop.via)
+    return gateways
 
 
 def _compare(goal: Goal, tables: rt_tables.Tables, state: kernel.State) -> Work:
     """Return what separates kernel and files from the goal."""
-    registered = rt_tables.register(tables, goal.tables)
-    then = rt_tables.combine(tables, registered) if registered else tables
-    gone = goal.owned - goal.tables.keys()
-    released = rt_tables.release(then, gone) if gone else {}
-    final = rt_tables.combine(then, released) if released else then
+    registered, then = _registered(goal, tables)
+    released, final = _released(goal, then)
     known = {**tables.ids, **final.ids}
 
     texts = goal.backend.read()
-    rendered = goal.backend.render(texts, goal.outcome.policies, goal.ids, tables.ids, final.ids)
+    rendered = goal.backend.render(texts, goal.outcome.policies, goal.ours, tables.ids, final.ids)
     before = _edits(tables.texts, registered)
     after = [Edit(path, texts.get(path), text) for path, text in rendered.items()]
+    if goal.chosen:
+        after += goal.backend.keep_default(goal.chosen.interface, goal.chosen.gateways)
     after += _edits(then.texts, released)
 
     policies = goal.outcome.policies.values()
-    current = _current(goal.ids, state)
+    switched, switched_to = (
+        ([], []) if not goal.chosen else default_gateway.switch(state.defaults, goal.chosen)
+    )
+    current = _current(goal, state, switched)
     should = (
-        [route for policy in policies for route in policy.routes],
+        [route for policy in policies for route in policy.routes] + switched_to,
         [rule for policy in policies for rule in policy.rules],
     )
     steps = plan.steps(current, should)
@@ -274,19 +362,46 @@ def _compare(goal: Goal, tables: rt_tables.Tables, state: kernel.State) -> Work:
     report = {
         "commands": [f"ip -{step.family} {step.line}" for step in steps],
         "files": {edit.path: files.diff(edit) for edit in _merged([*before, *after])},
-        "interfaces": _interfaces(differences, devices, known),
+        "interfaces": _interfaces(differences, devices, goal.ours, known),
         "tables": _tables(tables.owned, final.owned),
         "notes": [f"{name} {why}: skipped" for name, why in goal.outcome.skipped.items()],
     }
-    return Work(goal, tuple(before), tuple(steps), tuple(after), report, current)
+    return Work(goal, tuple(before), tuple(steps), tuple(after), report, current, should)
 
 
-def _current(
-    ids: frozenset[int], state: kernel.State
-) -> tuple[list[model.Route], list[model.Rule]]:
-    routes = [route for id_ in sorted(ids) for route in state.routes[id_]]
-    rules = [rule for family in model.FAMILIES for rule in state.rules[family] if rule.table in ids]
-    return routes, rules
+def _registered(goal: Goal, tables: rt_tables.Tables) -> tuple[dict[str, str], rt_tables.Tables]:
+    """Return (path -> text, tables) with what has to be recorded before the kernel changes."""
+    named = rt_tables.register(tables, goal.tables)
+    then = rt_tables.combine(tables, named) if named else tables
+    kept = rt_tables.keep_main(then, _keeping_main(goal))
+    return {**named, **kept}, rt_tables.combine(then, kept) if kept else then
+
+
+def _released(goal: Goal, tables: rt_tables.Tables) -> tuple[dict[str, str], rt_tables.Tables]:
+    """Return (path -> text, tables) without what need not be recorded once it has changed."""
+    ids = tables.ids
+    compared = [name for name in tables.keeping_main if ids[name] in goal.ours.tables]
+    forgotten = rt_tables.forget_main(tables, {*compared} - {*_keeping_main(goal)})
+    then = rt_tables.combine(tables, forgotten) if forgotten else tables
+    gone = goal.owned - goal.tables.keys()
+    released = rt_tables.release(then, gone) if gone else {}
+    edited = {**forgotten, **released}
+    return edited, rt_tables.combine(tables, edited) if edited else tables
+
+
+def _keeping_main(goal: Goal) -> list[str]:
+    """Return the tables whose addresses get rules into main."""
+    return [
+        policy.table.name
+        for policy in goal.outcome.policies.values()
+        if any(rules.place_into_main(rule) in goal.ours.into_main for rule in policy.rules)
+    ]
+
+
+def _current(goal: Goal, state: kernel.State, in_main: Iterable[model.Route]) -> _RoutesAndRules:
+    """Return what the kernel holds of what is ours, and the routes of main that matter."""
+    routes = [route for id_ in sorted(goal.ours.tables) for route in state.routes[id_]]
+    return [*routes, *in_main], [rule for rule in _rules(state) if rule in goal.ours]
 
 
 def _edits(before: Mapping[str, str], after: Mapping[str, str]) -> list[Edit]:
@@ -310,7 +425,7 @@ def _devices(
 ) -> dict[int, str]:
     """Return table id -> the interface it serves, by policy, else files, else live routes."""
     devices = {route.table: dev for route in routes for dev in route.devices[:1]}
-    devices.update(served(goal.backend, texts, goal.ids, known))
+    devices.update(served(goal.backend, texts, goal.ours.tables, known))
     policies = goal.outcome.policies
     devices.update({policy.table.id: dev for dev, policy in policies.items()})
     return devices
@@ -325,9 +440,15 @@ def served(
 
 
 def _interfaces(
-    differences: plan.Differences, devices: Mapping[int, str], known: Mapping[str, int]
+    differences: plan.Differences,
+    devices: Mapping[int, str],
+    ours: rules.Ours,
+    known: Mapping[str, int],
 ) -> dict[str, Any]:
-    """Return interface -> {"routes"|"rules": {"added"|"removed": [iproute2's words]}}."""
+    """Return interface -> {"routes"|"rules": {"added"|"removed": [iproute2's words]}}.
+
+    Main's default routes stand under ``default_gateway``.
+    """
     names = {id_: name for name, id_ in known.items()}
     report: dict[str, Any] = {}
     for verb, items in (("added", differences.added), ("removed", differences.removed)):
@@ -336,9 +457,12 @@ def _interfaces(
             name = names.get(table)
             if isinstance(item, model.Rule):
                 kind, words = "rules", model.rule_words(item, name)
+                place = rules.place_into_main(item)
+                table = ours.into_main.get(place, table) if place else table
             else:
                 kind, words = "routes", model.route_words(item, name)
-            entry = report.setdefault(devices.get(table) or name or str(table), {})
+            served = "default_gateway" if table == model.MAIN else devices.get(table)
+            entry = report.setdefault(served or names.get(table) or str(table), {})
             entry.setdefault(kind, {}).setdefault(verb, []).append(" ".join(words))
     return report
 
@@ -380,7 +504,9 @@ def _roll_back(work: Work, done: Sequence[Edit]) -> str:
     steps: list[model.Step] = []
     try:
         for _ in range(_ROLL_BACKS):
-            now = _current(work.goal.ids, kernel.read(sorted(work.goal.ids)))
+            state = _state(work.goal)
+            in_main = [route for route in state.defaults if route.key in _keys_in_main(work)]
+            now = _current(work.goal, state, in_main)
             steps = plan.steps(now, work.current)
             if not steps:
                 return trouble
@@ -391,9 +517,19 @@ def _roll_back(work: Work, done: Sequence[Edit]) -> str:
     return "; ".join(filter(None, [trouble, *left[:10]]))
 
 
+def _state(goal: Goal) -> kernel.State:
+    return kernel.read(sorted(goal.ours.tables), defaults=goal.chosen is not None)
+
+
+def _keys_in_main(work: Work) -> set[tuple[Any, ...]]:
+    """Return the keys of the routes in main that a run changes."""
+    routes = (*work.current[0], *work.should[0])
+    return {route.key for route in routes if route.table == model.MAIN}
+
+
 def _verify(goal: Goal) -> None:
     """Look again; raise HostError when kernel or files are not what they should be."""
-    left = _compare(goal, read_tables(), kernel.read(sorted(goal.ids)))
+    left = _compare(goal, read_tables(), _state(goal))
     if left.pending:
         differing = [*left.report["commands"], *left.report["files"]]
         raise HostError(["the changes did not hold; still differing: " + "; ".join(differing[:10])])
@@ -431,11 +567,11 @@ def _check_unused(name: str, tables: rt_tables.Tables) -> None:
         return
     id_ = tables.ids[name]
     state = kernel.read([id_])
-    rules = [rule for family in model.FAMILIES for rule in state.rules[family] if rule.table == id_]
-    if rules or state.routes[id_]:
+    leading = [rule for rule in _rules(state) if rule.table == id_]
+    if leading or state.routes[id_]:
         raise HostError(
             [
-                f"table {name} is in use: {len(rules)} rules lead to it and it has "
+                f"table {name} is in use: {len(leading)} rules lead to it and it has "
                 f"{len(state.routes[id_])} routes; remove them first with "
                 "multihoming.interface_absent, or the table's entry in the pillar"
             ]
@@ -462,3 +598,70 @@ def tables_of(dev: str, backend_name: str = "auto") -> list[str]:
         devices = {r.table: dev for id_ in ids for r in state.routes[id_] for dev in r.devices}
         devices.update(served(backend, backend.read(), ids, tables.ids))
     return [name for name, id_ in owned.items() if devices.get(id_) == dev]
+
+
+# --- asking -----------------------------------------------------------------------------------
+
+
+def path_of_reply(address: Any, client: Any, interface: Any = None) -> dict[str, Any]:
+    """Return which way a reply goes and whether it is lost; see ``multihoming.reply_path``.
+
+    Raises HostError when there is no such flow on this host.
+    """
+    with _as_host_error():
+        names = {id_: name for name, id_ in read_tables().ids.items()}
+        state = kernel.read()
+        links = state.links
+        try:
+            asked = reply_path.flow(address, client, links)
+            given = None if interface is None else reply_path.check_interface(interface, links)
+        except ValueError as err:
+            raise HostError([str(err)]) from None
+        rules = state.rules[asked.family]
+        reply, matched, plain = kernel.route_get(reply_path.ask_reply(asked))
+        near = None if given else reply_path.neighbour(asked, links, plain)
+        has_gateway = near is not None and _has_gateway(asked.family, links[near])
+        arrives = given or reply_path.arrival(asked, links, near, has_gateway)
+        answers = reply_path.Answers(
+            reply,
+            matched,
+            _request(asked, arrives),
+            () if reply.route else _refusing(asked, rules),
+        )
+        setting = functools.partial(kernel.setting, 4)
+        return reply_path.result(asked, arrives, answers, links, rules, setting, names)
+
+
+def _has_gateway(family: int, link: model.Link) -> bool:
+    if any(map(reply_path.is_default, kernel.route_get(reply_path.ask_gateway(family, link)))):
+        return True
+    backend = next((backend for backend in BACKENDS if backend.in_charge()), none)
+    found, _ = backend.interfaces([link.name])
+    return any(family in gateways for _, gateways in found.values())
+
+
+def _request(asked: reply_path.Flow, arrives: str | None) -> model.Answer | None:
+    """Ask what becomes of the request; on lo packets bring their route along."""
+    if arrives in (None, "lo"):
+        return None
+    return kernel.route_get([reply_path.ask_request(asked, arrives)])[0]
+
+
+def _refusing(asked: reply_path.Flow, rules: Sequence[model.Rule]) -> tuple[model.Route, ...]:
+    tables = [rule.table for rule in reply_path.matching(rules, asked) if rule.table]
+    return kernel.refusing_routes(dict.fromkeys(tables), asked.family)
+
+
+def findings(data: Any, there: bool) -> list[diagnose.Finding]:
+    """Return what is wrong with this host, the worst first; see ``multihoming.diagnose``.
+
+    data, there
+        The pillar's ``multihoming``, and whether there is one.
+
+    Raises HostError when the host can't be looked at.
+    """
+    with _as_host_error():
+        wanted, errors = config.parse(data) if there else (config.Config(), [])
+        taken = survey.take(read_tables().ids, wanted)
+        found = [diagnose.invalid_pillar(errors)] if errors else []
+        return found + diagnose.findings(taken)

@@ -17,10 +17,10 @@ from typing import Any
 
 import multihoming_model as model
 import multihoming_netlink as netlink
-from multihoming_model import Link, LinkAddress, Step
+from multihoming_model import Answer, Link, LinkAddress, Step
 
 NEEDED = "iproute2 5.2"  # the first whose `ip` has both -json for rules and -Numeric
-_MAIN = 254
+_REFUSING = (6, 7, 8, 9)  # RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT, RTN_THROW
 _TIMEOUT = 120
 _IF_INET6 = "/proc/self/net/if_inet6"
 
@@ -38,20 +38,20 @@ class State:
     routes
         Table id -> its routes, both families; only the tables that were asked for.
     defaults
-        (interface, family) -> gateway of main's default route through it, where asked for.
+        Main's default routes, the one that counts first; empty unless asked for.
     """
 
     links: Mapping[str, Link]
     rules: Mapping[int, tuple[model.Rule, ...]]
     routes: Mapping[int, tuple[model.Route, ...]]
-    defaults: Mapping[tuple[str, int], str]
+    defaults: tuple[model.Route, ...] = ()
 
 
-def read(tables: Iterable[int] = (), default_devices: Iterable[str] = ()) -> State:
+def read(tables: Iterable[int] = (), defaults: bool = False) -> State:
     """Read interfaces, all rules and the routes of ``tables`` (ids).
 
-    default_devices
-        Interfaces whose gateway in the main table is wanted.
+    defaults
+        Read main's default routes as well.
 
     Raises KernelError when ``ip`` is missing, too old or fails.
     """
@@ -66,11 +66,10 @@ def read(tables: Iterable[int] = (), default_devices: Iterable[str] = ()) -> Sta
     try:
         with netlink.RouteSocket() as kernel:
             found = {table: _routes(kernel, table, names) for table in tables}
-            devices = [dev for dev in default_devices if dev in links]
-            defaults = _defaults(kernel, devices, names)
+            main = _routes(kernel, model.MAIN, names, True) if defaults else ()
     except OSError as err:
         raise KernelError(f"reading the routes failed: {err.strerror}") from err
-    return State(links, rules, found, defaults)
+    return State(links, rules, found, tuple(sorted(main, key=lambda route: route.metric)))
 
 
 def routes(table: int | None = None) -> list[model.Route]:
@@ -84,34 +83,47 @@ def routes(table: int | None = None) -> list[model.Route]:
         raise KernelError(f"reading the routes failed: {err.strerror}") from err
 
 
-def _routes(
-    kernel: netlink.RouteSocket, table: int | None, names: Mapping[int, str]
-) -> tuple[model.Route, ...]:
-    return tuple(
-        model.route_from_json(entry, family)
-        for family in _families()
-        for entry in kernel.routes(family, table, names)
-    )
+def policy_routes(
+    tables: Iterable[int], links: Mapping[str, Link], protocols: Iterable[int]
+) -> dict[int, tuple[model.Route, ...]]:
+    """Return table id -> routes of ``tables``, and of main those of some origins.
 
+    protocols
+        Where main's routes may come from (RTPROT_...): a full BGP feed there is not read.
 
-def _defaults(
-    kernel: netlink.RouteSocket, devices: Iterable[str], names: Mapping[int, str]
-) -> dict[tuple[str, int], str]:
-    found: dict[tuple[str, int], str] = {}
-    for dev in devices:
-        for family in _families():
-            entries = kernel.routes(family, _MAIN, names, dev)
-            gateways = sorted(
-                (entry.get("metric", 0), entry["gateway"])
-                for entry in entries
-                if entry["dst"] == "default" and "gateway" in entry
+    Raises KernelError.
+    """
+    names = {link.index: link.name for link in links.values()}
+    try:
+        with netlink.RouteSocket() as kernel:
+            others = {*tables} - {model.MAIN}
+            found = {table: _routes(kernel, table, names) for table in others}
+            found[model.MAIN] = tuple(
+                model.route_from_json(entry, family)
+                for family in families()
+                for protocol in protocols
+                for entry in kernel.routes(family, model.MAIN, names, protocol=protocol)
             )
-            if gateways:
-                found[dev, family] = gateways[0][1]
+    except OSError as err:
+        raise KernelError(f"reading the routes failed: {err.strerror}") from err
     return found
 
 
-def _families() -> tuple[int, ...]:
+def _routes(
+    kernel: netlink.RouteSocket,
+    table: int | None,
+    names: Mapping[int, str],
+    default: bool = False,
+) -> tuple[model.Route, ...]:
+    return tuple(
+        model.route_from_json(entry, family)
+        for family in families()
+        for entry in kernel.routes(family, table, names, default=default)
+    )
+
+
+def families() -> tuple[int, ...]:
+    """Return the families that the kernel speaks."""
     return model.FAMILIES if _has_ipv6() else (4,)
 
 
@@ -132,7 +144,76 @@ def _link(entry: Mapping[str, Any]) -> Link:
         for info in entry.get("addr_info", ())
         if info.get("local") and info.get("scope") in ("global", "0")
     )
-    return Link(entry["ifname"], entry["ifindex"], "UP" in entry.get("flags", ()), addresses)
+    flags = frozenset(entry.get("flags", ()))
+    kind = entry.get("linkinfo", {}).get("info_kind", "")
+    return Link(entry["ifname"], entry["ifindex"], "UP" in flags, addresses, flags, kind)
+
+
+def route_get(questions: Sequence[Step]) -> list[Answer]:
+    """Ask for the routes of packets, all in one process; see ip-route(8), ``route get``.
+
+    Raises KernelError when ``ip`` is missing, too old or fails; that the kernel refuses a packet
+    is an answer.
+    """
+    if not questions:
+        return []
+    text = "".join(f"{question.line}\n" for question in questions)
+    # The family is told by the addresses.
+    result = _run(["-details", "-json", "-N", "-force", "-batch", "-"], text)
+    refused = _refusals(result.stderr)
+    asked = [number for number in range(len(questions)) if number not in refused]
+    try:
+        found = list(filter(None, _documents(result.stdout)))
+        given = dict(zip(asked, found, strict=True))
+    except ValueError:
+        raise KernelError(_too_old(result.stderr.strip())) from None
+    return [
+        Answer(None, refused[number])
+        if number in refused
+        else Answer(model.route_from_json(given[number][0], question.family))
+        for number, question in enumerate(questions)
+    ]
+
+
+def _refusals(text: str) -> dict[int, str]:
+    """Return number of a line of the batch, from 0 -> what was said of it on stderr."""
+    refused: dict[int, str] = {}
+    said: list[str] = []
+    for line in text.splitlines():
+        failed = re.fullmatch(r"Command failed -:(\d+)", line)
+        if failed:
+            refused[int(failed[1]) - 1] = " ".join(said).removeprefix("RTNETLINK answers: ")
+            said = []
+        else:
+            said.append(line)
+    return refused
+
+
+def refusing_routes(tables: Iterable[int], family: int) -> tuple[model.Route, ...]:
+    """Return the routes of ``tables`` that send nothing: blackhole, unreachable, prohibit, throw.
+
+    Raises KernelError.
+    """
+    try:
+        with netlink.RouteSocket() as kernel:
+            return tuple(
+                model.route_from_json(entry, family)
+                for table in tables
+                for kind in _REFUSING
+                for entry in kernel.routes(family, table, {}, route_type=kind)
+            )
+    except OSError as err:
+        raise KernelError(f"reading the routes failed: {err.strerror}") from err
+
+
+def setting(family: int, dev: str, name: str) -> int | None:
+    """Return ``net.ipvN.conf.DEV.NAME``, None when there is no such."""
+    path = f"/proc/sys/net/ipv{family}/conf/{dev}/{name}"
+    try:
+        with open(path, encoding="ascii") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return None
 
 
 # --- writing ----------------------------------------------------------------------------------

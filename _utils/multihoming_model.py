@@ -24,6 +24,7 @@ RESERVED_TABLES = {0: "unspec", 253: "default", 254: "main", 255: "local"}
 # The three rules every namespace starts with; nobody but the kernel owns them.
 KERNEL_PRIORITIES = (0, 32766, 32767)
 MAIN_PRIORITY = 32766
+MAIN = 254
 
 U32 = 2**32 - 1
 BOOT = 3  # RTPROT_BOOT: what `ip route add` stamps on a route when told nothing else
@@ -155,12 +156,14 @@ class LinkAddress:
 
 @dataclass(frozen=True)
 class Link:
-    """A live interface: admin state and its global addresses."""
+    """A live interface: admin state, its global addresses, ``ip link``'s flags and its kind."""
 
     name: str
     index: int
     up: bool
     addresses: tuple[LinkAddress, ...]
+    flags: frozenset[str] = frozenset()
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -169,6 +172,14 @@ class Step:
 
     family: int
     line: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the kernel says to ``ip route get``: a route, or the error with which it refuses."""
+
+    route: Route | None
+    error: str = ""
 
 
 # --- values -----------------------------------------------------------------------------------

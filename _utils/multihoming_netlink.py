@@ -69,7 +69,13 @@ class RouteSocket:
         self._socket.close()
 
     def routes(
-        self, family: int, table: int | None, names: Mapping[int, str], dev: str | None = None
+        self,
+        family: int,
+        table: int | None,
+        names: Mapping[int, str],
+        route_type: int = 0,
+        protocol: int = 0,
+        default: bool = False,
     ) -> list[dict[str, Any]]:
         """Return the routes of a table as ``ip -json -N -details route show`` would print them.
 
@@ -80,23 +86,28 @@ class RouteSocket:
             route then says its own in ``table``.
         names
             Interface index -> name.
-        dev
-            Only the routes that leave by this interface.
+        route_type, protocol
+            Only those of this type (RTN_...), of this origin (RTPROT_...).
+        default
+            Only the default routes.
 
         Raises OSError when the kernel refuses.
         """
-        index = next((i for i, name in names.items() if name == dev), 0) if dev else 0
         for _ in range(_TRIES):
             try:
-                return [_route(m, names) for m in self._dump(family, table, index)]
+                return [
+                    _route(message, names)
+                    for message in self._dump(family, table, route_type, protocol, default)
+                    if route_type in (0, message[0][7]) and protocol in (0, message[0][5])
+                ]
             except InterruptedError:
                 continue
         raise OSError(errno.EAGAIN, f"the routes of table {table} keep changing while being read")
 
     def _dump(
-        self, family: int, table: int | None, index: int
+        self, family: int, table: int | None, route_type: int, protocol: int, default: bool
     ) -> Iterator[tuple[tuple[int, ...], dict[int, bytes]]]:
-        self._send(family, table, index)
+        self._send(family, table, route_type, protocol)
         interrupted = False
         while True:
             data = self._socket.recv(1 << 20)
@@ -114,17 +125,17 @@ class RouteSocket:
                         raise InterruptedError
                     return
                 header = _RTMSG.unpack_from(body)
+                if default and header[1]:
+                    continue
                 attributes = _attributes(body[_RTMSG.size :])
                 if kind == _RTM_NEWROUTE and _wanted(header, attributes, table):
                     yield header, attributes
 
-    def _send(self, family: int, table: int | None, index: int) -> None:
+    def _send(self, family: int, table: int | None, route_type: int, protocol: int) -> None:
         self._sequence += 1
-        body = _RTMSG.pack(_ADDRESS_FAMILIES[family], 0, 0, 0, 0, 0, 0, 0, 0)
+        body = _RTMSG.pack(_ADDRESS_FAMILIES[family], 0, 0, 0, 0, protocol, 0, route_type, 0)
         if table is not None:
             body += _ATTRIBUTE.pack(8, _RTA_TABLE) + _U32.pack(table)
-        if index:
-            body += _ATTRIBUTE.pack(8, _RTA_OIF) + _U32.pack(index)
         header = _HEADER.pack(
             _HEADER.size + len(body),
             _RTM_GETROUTE,

@@ -121,14 +121,15 @@ def _route_step(verb: str, route: Route) -> Step:
 def _rule_steps(current: Sequence[Rule], desired: Sequence[Rule]) -> tuple[list[Step], list[Step]]:
     """Return (steps that add, steps that remove)."""
     opening: list[Step] = []
-    closing: list[Step] = []
+    closing: list[list[Step]] = []
     groups = {(rule.table, rule.priority) for rule in (*current, *desired)}
     have, want = _by_group(current), _by_group(desired)
     for group in sorted(groups, key=lambda group: (group[1] or 0, group[0] or 0)):
         first, rest = _group_steps(have.get(group, []), want.get(group, []))
         opening += first
-        closing += rest
-    return opening, closing
+        closing.append(rest)
+    # A rule may count on those before it, so the last goes first.
+    return opening, [step for steps in reversed(closing) for step in steps]
 
 
 def _by_group(items: Iterable[Rule]) -> dict[tuple[Any, ...], list[Rule]]:

@@ -23,6 +23,7 @@ DEFAULTS = ("/usr/share/iproute2/rt_tables", "/usr/lib/iproute2/rt_tables")
 MARKER = "# multihoming"
 _HEADER = "# Routing tables of the multihoming state. Salt owns this file.\n"
 _ADOPTED = re.compile(r"#\s*adopted\s+([0-9]+)\s+(\S+)\s*$")
+_KEEPING = re.compile(r"#\s*keep_main_routes\s+([0-9]+)\s+(\S+)\s*$")
 # iproute2 stops reading at such a line, so names below it would not be found.
 _BLANK_WITH_CR = re.compile(r"^[ \t]*[\r\v\f][ \t\r\v\f]*$", re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -56,12 +57,15 @@ class Tables:
         Every ``id name`` line, in the order iproute2 reads them.
     adopted
         What our drop-in says of tables that stand in another file.
+    kept
+        What our file says of tables whose addresses have rules into main as well.
     """
 
     texts: Mapping[str, str]
     drop_in: bool
     lines: tuple[Line, ...] = ()
     adopted: tuple[Table, ...] = ()
+    kept: tuple[Table, ...] = ()
 
     @property
     def ids(self) -> dict[str, int]:
@@ -81,6 +85,12 @@ class Tables:
         standing = {line.table for line in self.lines}
         ours.update({table.name: table.id for table in self.adopted if table in standing})
         return ours
+
+    @property
+    def keeping_main(self) -> frozenset[str]:
+        """The names of owned tables whose addresses have rules into main that are ours."""
+        owned = self.owned
+        return frozenset(table.name for table in self.kept if owned.get(table.name) == table.id)
 
     @property
     def foreign(self) -> tuple[Line, ...]:
@@ -124,16 +134,22 @@ def parse(texts: Mapping[str, str], drop_in: bool) -> Tables:
     Raises TableError naming file and line where iproute2 would stop reading.
     """
     lines: list[Line] = []
-    adopted: list[Table] = []
+    records: dict[re.Pattern[str], list[Table]] = {_ADOPTED: [], _KEEPING: []}
     for path, text in texts.items():
         for number, raw in enumerate(text.split("\n"), 1):
-            match = _ADOPTED.match(raw.strip()) if path == OURS else None
-            if match:
-                adopted.append(Table(match[2], int(match[1])))
+            for pattern, found in records.items():
+                match = pattern.match(raw.strip()) if path == _home(drop_in) else None
+                if match:
+                    found.append(Table(match[2], int(match[1])))
             line = _parse_line(path, number, raw)
             if line:
                 lines.append(line)
-    return Tables(texts, drop_in, tuple(lines), tuple(adopted))
+    return Tables(texts, drop_in, tuple(lines), tuple(records[_ADOPTED]), tuple(records[_KEEPING]))
+
+
+def _home(drop_in: bool) -> str:
+    """Return the file that our names go into."""
+    return OURS if drop_in else ETC
 
 
 def _parse_line(path: str, number: int, raw: str) -> Line | None:
@@ -213,6 +229,28 @@ def release(tables: Tables, names: Iterable[str]) -> dict[str, str]:
     return _changed(tables, _remove(tables.texts, set(names)))
 
 
+def keep_main(tables: Tables, names: Iterable[str]) -> dict[str, str]:
+    """Return path -> new text: a record that addresses of these tables have rules into main."""
+    home = _home(tables.drop_in)
+    text = tables.texts.get(home) or (_HEADER if tables.drop_in else "")
+    for name in names:
+        if name not in tables.keeping_main:
+            text = _append(text, f"# keep_main_routes {_entry(Table(name, tables.ids[name]))}")
+    return _changed(tables, {home: text}) if names else {}
+
+
+def forget_main(tables: Tables, names: Iterable[str]) -> dict[str, str]:
+    """Return path -> new text: without such a record of these tables."""
+    home = _home(tables.drop_in)
+    gone = set(names)
+    kept = [
+        line
+        for line in tables.texts.get(home, "").split("\n")
+        if not ((match := _KEEPING.match(line.strip())) and match[2] in gone)
+    ]
+    return _changed(tables, {home: "\n".join(kept)}) if gone else {}
+
+
 def combine(tables: Tables, edited: Mapping[str, str]) -> Tables:
     """Return the tables as they read once ``edited`` (path -> text) is written."""
     return parse({**tables.texts, **edited}, tables.drop_in)
@@ -263,9 +301,10 @@ def _remove(texts: Mapping[str, str], names: set[str]) -> dict[str, str]:
 
 
 def _name(path: str, raw: str) -> str | None:
-    match = _ADOPTED.match(raw.strip()) if path == OURS else None
-    if match:
-        return match[2]
+    for pattern in (_ADOPTED, _KEEPING) if path in (OURS, ETC) else ():
+        match = pattern.match(raw.strip())
+        if match:
+            return match[2]
     table = _table(raw)
     return table.name if table else None
 

@@ -8,10 +8,67 @@ and table exists, ``ip rule del`` takes the first rule that has what it names, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import multihoming_model as model
-from multihoming_model import Rule
+from multihoming_model import Route, Rule
+
+# (family, source, priority): what tells apart the rules into main that keep_main_routes makes.
+Place = tuple[int, str, int]
+
+
+@dataclass(frozen=True)
+class Ours:
+    """What is owned: every rule and route of these tables, and the rules into main that go along.
+
+    into_main
+        Place -> table that it goes along with, see ``places_into_main``.
+    """
+
+    tables: frozenset[int]
+    into_main: Mapping[Place, int] = field(default_factory=dict)
+
+    def __contains__(self, item: Route | Rule) -> bool:
+        """Tell whether a rule or route is owned."""
+        if item.table in self.tables:
+            return True
+        return isinstance(item, Rule) and place_into_main(item) in self.into_main
+
+
+def keeping_main(family: int, priority: int, table: int, source: str) -> list[Rule]:
+    """Return the rules for one address whose replies may use main's routes but for its default.
+
+    Those of the table that are no default come first, then main's, then the table's default.
+    """
+    return [
+        Rule(family, priority - 2, table, src=source, suppress_prefixlength=0),
+        Rule(family, priority - 1, model.MAIN, src=source, suppress_prefixlength=0),
+        Rule(family, priority, table, src=source),
+    ]
+
+
+def places_into_main(rules: Iterable[Rule], tables: Collection[int]) -> dict[Place, int]:
+    """Return place -> table of the rules into main that ``keeping_main`` makes for ``tables``.
+
+    Such a rule is known by its neighbours: the rules into the table right before and behind it.
+    """
+    places: dict[Place, int] = {}
+    for rule in rules:
+        if rule.table in tables and rule.src and rule.priority and rule.table:
+            offset = -1 if rule.suppress_prefixlength is None else 1
+            made = keeping_main(rule.family, rule.priority + offset + 1, rule.table, rule.src)
+            if replace(rule, protocol=model.UNSPEC) in made:
+                places[rule.family, rule.src, rule.priority + offset] = rule.table
+    return places
+
+
+def place_into_main(rule: Rule) -> Place | None:
+    """Return the place of a rule into main that ``keeping_main`` could have made."""
+    if rule.table != model.MAIN or rule.src is None or rule.priority is None:
+        return None
+    made = Rule(rule.family, rule.priority, model.MAIN, src=rule.src, suppress_prefixlength=0)
+    return (rule.family, rule.src, rule.priority) if replace(rule, protocol=0) == made else None
 
 
 def loading_order(rules: Iterable[Rule]) -> list[Rule]:

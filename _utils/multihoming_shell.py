@@ -96,6 +96,11 @@ def doubt(values: Mapping[str, str], name: str) -> str | None:
     return value[1:] if value.startswith(_DOUBT) else None
 
 
+def sourced_over(first: Mapping[str, str], then: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that are set after two files were sourced in turn."""
+    return {**({} if _ANY in then else first), **then}
+
+
 def _assign(values: dict[str, str], plain: Sequence[tuple[str, bool, _Word]], why: str) -> None:
     for name, adds, word in plain:
         before = values.get(name, "") if adds else ""

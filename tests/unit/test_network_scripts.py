@@ -13,6 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from multihoming_config import Address
+from multihoming_rules import Ours
 
 DATA = Path(__file__).parent / "data"
 CASES = yaml.safe_load((DATA / "files.yaml").read_text())
@@ -38,7 +39,7 @@ def policy_of(want):
 
 def render(texts, want):
     policies = {"eth1": policy_of(want)} if want else {}
-    return backend.render(texts, policies, OURS, TABLES, TABLES)
+    return backend.render(texts, policies, Ours(OURS), TABLES, TABLES)
 
 
 def written(texts, edits):
@@ -89,7 +90,7 @@ def test_id_that_iproute2_can_not_name_is_written_as_a_number():
     big = {"gateway1": 4294967295}
     rule = model.Rule(4, 20000, 4294967295, src="192.168.1.220")
     policies = {"eth1": model.Policy("eth1", model.Table("gateway1", 4294967295), (), (rule,))}
-    edits = backend.render({}, policies, frozenset(big.values()), big, big)
+    edits = backend.render({}, policies, Ours(frozenset(big.values())), big, big)
     assert list(edits.values()) == ["from 192.168.1.220 table 4294967295 priority 20000\n"]
 
 
@@ -435,5 +436,7 @@ def test_name_that_is_not_loadable_yet_spoils_our_line():
     policy = model.Policy(
         "eth1", model.Table("new", 201), (), (model.Rule(4, 5, 201, src="10.0.0.1"),)
     )
-    edits = backend.render(texts, {"eth1": policy}, frozenset({201}), {"old": 201}, {"new": 201})
+    edits = backend.render(
+        texts, {"eth1": policy}, Ours(frozenset({201})), {"old": 201}, {"new": 201}
+    )
     assert list(edits.values()) == ["from 10.0.0.1 table new priority 5\n"]

@@ -1,0 +1,218 @@
+"""Main's default route on a host with several gateways: which one is meant, and how it gets there.
+
+Pure. ``default_gateway: eth0`` makes eth0's gateway the one that main uses. Everything else in main
+belongs to others, so the switch touches as little as it can: the route that wins now is replaced
+where it stands, with its metric and attributes, and the defaults that the network manager made for
+other interfaces go, as they would at the next restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import multihoming_model as model
+from multihoming_config import Config
+from multihoming_desired import Found
+from multihoming_model import Link, Route
+
+# Routes that somebody renews: what replaces one is not theirs.
+_RENEWED = (2, 9, 16)  # RTPROT_KERNEL, RTPROT_RA, RTPROT_DHCP of linux/rtnetlink.h
+_RA = 9
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The interface whose gateways main should use.
+
+    gateways
+        Family -> next hop; a family without one is left as it is.
+    scripted
+        The default routes that the network manager's files make, if each interface had its way.
+    """
+
+    interface: str
+    gateways: Mapping[int, str]
+    onlink: bool = False
+    scripted: tuple[Route, ...] = ()
+
+
+def choose(
+    wanted: Config,
+    links: Mapping[str, Link],
+    found: Mapping[str, Found],
+    defaults: Iterable[Route],
+    errors: list[str],
+) -> Chosen | None:
+    """Return what ``default_gateway`` comes to on this host, None when nothing is to be done.
+
+    links, found
+        As in desired.policies().
+    defaults
+        Main's default routes.
+    """
+    name = wanted.default_gateway
+    if name is None:
+        return None
+    declared = wanted.interfaces.get(name)
+    problem = "is not on this host" if name not in links else ""
+    problem = problem or ("" if links[name].up else "is down")
+    if problem:
+        if declared is None or not declared.optional:
+            errors.append(
+                f"default_gateway: {name} {problem}; write an interface that is there and up"
+            )
+        return None
+    gateways = _gateways(name, wanted, found.get(name, Found()), defaults)
+    if not gateways:
+        errors.append(
+            f"default_gateway: nothing tells the gateway of {name}; write `gateway: ADDRESS` under "
+            f"`interfaces.{name}`"
+        )
+    onlink = declared is not None and declared.onlink
+    for gateway in gateways.values() if declared is None else ():
+        errors += _outside(gateway, links[name])
+    return Chosen(name, gateways, onlink)
+
+
+def _gateways(
+    name: str, wanted: Config, known: Found, defaults: Iterable[Route]
+) -> Mapping[int, str]:
+    """Return family -> next hop: the pillar's, the files', or that of a default route that stays.
+
+    A default from router advertisements is the routers' business.
+    """
+    declared = wanted.interfaces[name].gateways if name in wanted.interfaces else None
+    if declared is not None:
+        return declared
+    live = {
+        route.family: route.via
+        for route in reversed([*defaults])
+        if route.dev == name and route.via and route.protocol != _RA
+    }
+    advertised = {
+        route.family: route.via
+        for route in defaults
+        if route.dev == name and route.via and route.protocol == _RA
+    }
+    own = {
+        family: gateway
+        for family, gateway in known.defaults.items()
+        if gateway != advertised.get(family)
+    }
+    return {**own, **live, **known.gateways}
+
+
+def _outside(gateway: str, link: Link) -> list[str]:
+    subnets = [model.network_of(own.address, own.length) for own in link.addresses]
+    near = any(gateway in model.network(subnet) for subnet in subnets)
+    if near or gateway.startswith("fe80:"):
+        return []
+    return [
+        f"default_gateway: {gateway} is outside of {link.name}'s subnets ({', '.join(subnets)}); "
+        f"correct GATEWAY in its file, or declare {link.name} in `interfaces` with `onlink: true`"
+    ]
+
+
+def switch(live: Iterable[Route], chosen: Chosen) -> tuple[list[Route], list[Route]]:
+    """Return (main's default routes that change, what they should be).
+
+    live
+        Main's default routes, the winning one of each family first.
+    """
+    have: list[Route] = []
+    want: list[Route] = []
+    for family in chosen.gateways:
+        standing = [route for route in live if route.family == family and _is_plain(route)]
+        before, after = _switch(family, standing, chosen)
+        have += before
+        want += after
+    return have, want
+
+
+def after(live: Sequence[Route], chosen: Chosen) -> list[Route]:
+    """Return main's default routes as they are once the switch is made."""
+    have, want = switch(live, chosen)
+    return sorted([*(route for route in live if route not in have), *want], key=_metric)
+
+
+def _metric(route: Route) -> int:
+    return route.metric
+
+
+def _is_plain(route: Route) -> bool:
+    return route.type == "unicast" and "tos" not in dict(route.other)
+
+
+def _switch(
+    family: int, standing: Sequence[Route], chosen: Chosen
+) -> tuple[list[Route], list[Route]]:
+    gone = [route for route in standing if _is_scripted(route, chosen)]
+    kept = [route for route in standing if route not in gone]
+    mine = next((route for route in kept if _is_mine(route, chosen)), None)
+    rivals = [route for route in kept if route != mine and (not mine or _wins(route, mine))]
+    if mine and not rivals:
+        return gone, []
+    winner = next(iter(rivals if mine else standing), None)
+    new = _in_place_of(winner, family, chosen)
+    as_scripted = replace(new, metric=_scripted(family, chosen).metric)
+    if winner in gone and not any(_wins(route, as_scripted) for route in kept):
+        new = as_scripted
+    if mine and mine.metric == new.metric:
+        new = mine
+    replaced = [route for route in standing if route == winner or route.metric == new.metric]
+    return [*gone, *(route for route in replaced if route not in gone and not _is_ra(route))], [new]
+
+
+def _is_scripted(route: Route, chosen: Chosen) -> bool:
+    """Tell whether the network manager's files made the route, for another interface."""
+    made = replace(route, src=None, mtu=None, other=())
+    return route.dev != chosen.interface and made in chosen.scripted
+
+
+def _scripted(family: int, chosen: Chosen) -> Route:
+    """Return the default route that the files make for the chosen interface, or a plain one."""
+    for route in chosen.scripted:
+        if route.family == family and _is_mine(route, chosen):
+            return route
+    return default_route(family, chosen.gateways[family], chosen.interface, onlink=chosen.onlink)
+
+
+def default_route(family: int, via: str, dev: str, metric: int = 0, onlink: bool = False) -> Route:
+    """Return a default route of main, as ``ip route add`` makes it."""
+    return model.canonical(
+        Route(family, model.MAIN, "default", via=via, dev=dev, metric=metric, onlink=onlink)
+    )
+
+
+def _is_mine(route: Route, chosen: Chosen) -> bool:
+    return (route.via, route.dev) == (chosen.gateways[route.family], chosen.interface)
+
+
+def _wins(route: Route, other: Route) -> bool:
+    """Tell whether main may use ``route`` instead of ``other``."""
+    return route.metric <= other.metric
+
+
+def _is_ra(route: Route) -> bool:
+    return route.protocol == _RA
+
+
+def _in_place_of(winner: Route | None, family: int, chosen: Chosen) -> Route:
+    """Return the chosen interface's default with metric and attributes of the one that wins."""
+    plain = _scripted(family, chosen)
+    if winner is None:
+        return plain
+    if _is_ra(winner):
+        # It comes again with the next advertisement, so ours has to win over it.
+        return replace(plain, metric=min(plain.metric, winner.metric - 1))
+    return replace(
+        winner,
+        via=plain.via,
+        dev=plain.dev,
+        src=None,
+        scope=plain.scope,
+        onlink=plain.onlink,
+        nexthops=(),
+        protocol=model.BOOT if winner.protocol in _RENEWED else winner.protocol,
+    )
