@@ -53,11 +53,11 @@ def rp_filter(request, server):
 def apply(minion, server):
     """Apply the pillar, and find that a second run has nothing to do."""
 
-    def run():
-        done = minion.state("managed", "multihoming", PILLAR)
+    def run(**more):
+        done = minion.state("managed", "multihoming", {**PILLAR, **more})
         assert done["result"] is True, done["comment"]
         held = live.snapshot(server)
-        again = minion.state("managed", "multihoming", PILLAR)
+        again = minion.state("managed", "multihoming", {**PILLAR, **more})
         assert (again["result"], again["changes"]) == (True, {})
         assert live.snapshot(server) == held
 
@@ -206,6 +206,24 @@ def test_ka_a_nic_that_stays_down_at_boot_keeps_its_files(network, server, apply
     assert network_scripts.ifup(server, "eth1") == []
     assert live.tables(server, 201, 202) == held
     assert each_answers_for_itself(network)
+
+
+@pytest.mark.parametrize("order", [None, ("eth1", "eth0")])
+@pytest.mark.parametrize("chosen", ["eth0", "eth1"])
+def test_u_the_chosen_gateway_is_the_default_whatever_nic_comes_last(
+    network, server, apply, chosen, order
+):
+    server.rp_filter(STRICT)
+    apply(default_gateway=chosen)
+    for restarted in (False, True):
+        if restarted:
+            assert network_scripts.restart(server, order) == []
+        assert defaults(server) == [GATEWAYS[chosen]]
+        assert each_answers_for_itself(network)
+    apply(default_gateway=chosen)
+    server.ip("link", "set", chosen, "down")
+    other, target = {"eth0": ("eth1", ETH1), "eth1": ("eth0", ETH0)}[chosen]
+    assert reply(network, target) == (other, other)
 
 
 @pytest.mark.usefixtures("rp_filter")
