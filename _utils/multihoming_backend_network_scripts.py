@@ -488,7 +488,7 @@ def _boot_order(name: str) -> tuple[str, int, str]:
 
 def is_false(value: str) -> bool:
     """Tell whether a value means no, as is_false() of the scripts does."""
-    return value.lower() in ("no", "n", "false", "f", "0")
+    return value.lower() in ("no", "n", "false", "f", "off", "0")
 
 
 # --- ifcfg ------------------------------------------------------------------------------------
@@ -582,7 +582,7 @@ class _Nic:
 
     def is_false(self, name: str) -> bool:
         """Tell whether a variable says no."""
-        return _value(self.values, name).lower() in ("no", "n", "false", "f", "0", "off")
+        return is_false(_value(self.values, name))
 
     @property
     def is_static(self) -> bool:

@@ -291,6 +291,7 @@ ADDRESSES = [
     ),
     ("IPV6ADDR_SECONDARIES='2001:db8::2/48'\n", ["2001:db8::2/48"]),
     ("IPV6INIT=no\nIPV6ADDR=2001:db8::1/48\nIPADDR=10.0.0.1\n", ["10.0.0.1/8"]),
+    ("IPV6INIT=Off\nIPV6ADDR=2001:db8::1/48\n", []),
     ("BOOTPROTO=dhcp\nIPADDR=10.0.0.1\n", []),
     ("BOOTPROTO=dhcp\nIPADDR=10.0.0.1\nIPV6ADDR=2001:db8::1\n", ["2001:db8::1/64"]),
     ("BOOTPROTO=none\nIPADDR=10.0.0.1\n", ["10.0.0.1/8"]),
@@ -305,6 +306,14 @@ ADDRESSES = [
     ("IPADDR=\nPREFIX=16\n", []),
     ("#IPADDR=10.0.0.1\n", []),
     ("MYIPADDR=10.0.0.1\nIPADDRESS=10.0.0.2\n", []),
+    ("IPADDR0=10.0.0.1\nIPADDR1=10.0.0.2\nPREFIX1=16\n", ["10.0.0.1/8", "10.0.0.2/16"]),
+    ("IPADDR0=10.0.0.1\nNETMASK=255.255.0.0\n", ["10.0.0.1/8"]),
+    ("IPADDR=10.0.0.1\nNETMASK0=255.255.0.0\n", ["10.0.0.1/8"]),
+    ("IPADDR=10.0.0.1\nIPADDR+=0\n", ["10.0.0.10/8"]),
+    ("IPADDR='10.0'\".0\".1\\\n1\n", ["10.0.0.11/8"]),
+    ("IPADDR=10.0.0.1#2\nIPADDR=10.0.0.1 #2\n", ["10.0.0.1/8"]),
+    ("IPADDR=10.0.0.1\nif [ -f /x ]; then\nMTU=9000\nfi\nNAME='never closed\n", ["10.0.0.1/8"]),
+    ("ZONE=$ZONE\nHOSTNAME=`hostname`\nIPADDR=10.0.0.1\n", ["10.0.0.1/8"]),
     ('NAME="it\'s $(reboot) `id`"\nIPADDR=10.0.0.1\n', ["10.0.0.1/8"]),
     ("", []),
 ]
@@ -344,6 +353,11 @@ SHELL = [
     "GATEWAY=$GW",
     "IPADDR=10.0.0.1\nPREFIX=$P",
     'IPV6ADDR_SECONDARIES="2001:db8::1/64 $MORE"',
+    "IPADDR=${ADDRESS:-10.0.0.1}",
+    "cat <<END\nIPADDR=10.0.0.1\nEND",
+    "\ufeffIPADDR=10.0.0.1",
+    "IPADDR = 10.0.0.1",
+    "NAME='never closed\nIPADDR=10.0.0.1",
 ]
 
 
@@ -376,12 +390,34 @@ def test_bad_value_names_file_and_variable(folder, text, variable):
     assert f"ifcfg-eth1: {variable}: " in trouble(folder, f"{text}\n")
 
 
-def test_value_over_two_lines_is_read_whole_or_refused(folder):
-    text = 'IPV6ADDR_SECONDARIES="2001:db8::1/64 \\\n2001:db8::2/64"\n'
-    (folder / "ifcfg-eth1").write_text(text)
-    found, errors = backend.interfaces(["eth1"])
-    both = (Address(6, "2001:db8::1", 64), Address(6, "2001:db8::2", 64))
-    assert "ifcfg-eth1" in errors.get("eth1", "") or found["eth1"][0] == both
+@pytest.mark.parametrize("between", [" \\\n", "\n", " \t\n  "])
+def test_value_over_two_lines_is_read_whole(folder, between):
+    text = f'IPV6ADDR_SECONDARIES="2001:db8::1/64{between}2001:db8::2/64"\n'
+    assert interface(folder, ifcfg_eth1=text)[0] == ["2001:db8::1/64", "2001:db8::2/64"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("IPADDR=10.0.0.1\r\n", "ifcfg-eth1 line 1: 'IPADDR=10.0.0.1' holds a carriage return"),
+        ("IPADDR=10.0.0.1\n\0", "ifcfg-eth1 holds a NUL byte"),
+        ("IPADDR='10.0.0.1 '\n", "ifcfg-eth1: IPADDR: "),
+        ("IPADDR=10.0.0.1/8\n", "ifcfg-eth1: IPADDR: "),
+    ],
+)
+def test_what_the_scripts_would_choke_on_is_named(folder, text, said):
+    assert said in trouble(folder, text)
+
+
+def test_bytes_that_are_no_text_do_no_harm(folder):
+    (folder / "ifcfg-eth1").write_bytes(b"NAME=\xff\xfe\nIPADDR=10.0.0.1\n")
+    assert backend.interfaces(["eth1"])[0] == {"eth1": ((Address(4, "10.0.0.1", 8),), {})}
+    assert "IPADDR: " in trouble(folder, "IPADDR=10.0.0.\u0661\n")
+
+
+def test_an_alias_file_that_only_a_shell_can_tell_is_named(folder):
+    (folder / "ifcfg-eth1:0").write_text("IPADDR=$VIP\n")
+    assert "ifcfg-eth1:0 line 1" in trouble(folder, "IPADDR=10.0.0.1\n")
 
 
 def test_alias_files_add_addresses_but_no_gateway(folder):

@@ -200,6 +200,14 @@ def test_nothing_is_ever_run(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_of_two_files_the_second_counts():
+    first = shell.assignments("network", "IPADDR=1\nPREFIX=$X\n")
+    both = shell.sourced_over(first, shell.assignments("ifcfg-eth1", "PREFIX=2\nNAME=3\n"))
+    assert both == {"IPADDR": "1", "PREFIX": "2", "NAME": "3"}
+    whatever = shell.sourced_over(first, shell.assignments("ifcfg-eth1", ". common\nNAME=3\n"))
+    assert "ifcfg-eth1 line 1" in shell.doubt(whatever, "IPADDR")
+
+
 # --- random files, compared with bash ---------------------------------------------------------
 
 TEXT = st.text("ab1.:/ -_#;'\"\\$`&|<>()=~*?![]{}\t\né", max_size=8)
