@@ -22,7 +22,7 @@ _REDIRECTIONS = ("&>", "&>>", ">>", ">&", ">|", "<&", "<>", "<", ">")
 _LITERAL = re.compile(r"[A-Za-z0-9_.,/%+@:=-]+")
 _CLOSED_BY = {"'": "'", '"': '"', "`": "`", "(": ")", "{": "}"}
 # Expansions whose end is hard to find.
-_TANGLED = re.compile(r"\n|\s#|<<")
+_TANGLED = re.compile(r"\n|\s#")
 # Commands that may set any variable, and those after which nothing that follows is certain.
 _SETS_ANY = (
     *(".", "source", "eval", "exec", "command", "builtin", "trap", "export", "unset", "read"),
