@@ -6,7 +6,7 @@ about a pillar that does not fit its host are born.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -143,7 +143,8 @@ def _policy(
     routes = _own_routes(interface, addresses, gateways)
     routes += _routes(interface, families, links, errors)
     if interface.keep_main_routes:
-        routes += _sibling_routes(interface, gateways, uplinks, routes)
+        there = {route.to for route in routes}
+        routes += _sibling_routes(interface, addresses, gateways, uplinks, there)
     rules = _from_rules(interface, addresses) + _rules(interface, families)
     _check_vias(interface, addresses, routes, links, errors)
     _check_twins(where, interface, routes, rules, errors)
@@ -291,18 +292,22 @@ def _uplinks(
             for own in link.addresses
             if own.family in families
         ]
-    return list(dict.fromkeys(uplinks))
+    return [uplink for uplink in dict.fromkeys(uplinks) if "/" in uplink.subnet]
 
 
 def _sibling_routes(
     interface: Interface,
+    addresses: Iterable[Address],
     gateways: Mapping[int, str],
     uplinks: Iterable[_Uplink],
-    routes: Iterable[Route],
+    there: Collection[str],
 ) -> list[Route]:
-    """Return routes to the siblings' subnets, whose clients main would answer directly."""
-    there = {route.to for route in routes}
-    own = [route.to for route in routes if route.src and not route.via and route.to != "default"]
+    """Return routes to the siblings' subnets, whose clients main would answer directly.
+
+    there
+        Where the table has routes to already.
+    """
+    own = _sources(addresses)
     subnets = {
         uplink.subnet: uplink.family
         for uplink in uplinks

@@ -313,13 +313,15 @@ def _with_live(
         Main's default routes at the end of the run: what goes tells nothing the next time, but of
         declared interfaces, whose tables have it by then.
     """
-    tables = {name: interface.table.id for name, interface in wanted.interfaces.items()}
     filled = {}
-    for name in {**tables, **state.links}:
+    for name in {**wanted.interfaces, **state.links}:
         known = found.get(name, desired.Found())
-        own = _gateways_through(name, state.routes.get(tables.get(name, 0), ()))
-        live = _gateways_through(name, state.defaults if name in tables else staying)
-        filled[name] = desired.Found(known.addresses, known.gateways, {**own, **live})
+        interface = wanted.interfaces.get(name)
+        live = _gateways_through(name, state.defaults if interface else staying)
+        if interface and interface.gateways is None:
+            own = state.routes.get(interface.table.id, ())
+            live = {**_gateways_through(name, own), **live}
+        filled[name] = desired.Found(known.addresses, known.gateways, live)
     return filled
 
 

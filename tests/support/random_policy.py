@@ -60,6 +60,7 @@ def pillar(rng, crossing=False):
     }
     if rng.random() < 0.3:
         whole["priority"] = rng.choice((100, 30000))
+    _maybe(rng, whole, 0.2, "keep_main_routes", lambda: True)
     return whole
 
 
@@ -70,6 +71,7 @@ def _interface(rng, device, table, crossing):
         families = (rng.choice(families),)
         entry["addresses"] = [a for a in NICS[device] if family_of(a) in families]
     entry["gateway"] = [_neighbour(rng, device, family) for family in families]
+    _maybe(rng, entry, 0.3, "keep_main_routes", lambda: rng.random() < 0.7)
     if rng.random() < 0.4:
         entry["priority"] = rng.choice((20000, 100 + int(device[-1]), 30000))
     entry["routes"] = _several(rng, 6, lambda: _route(rng, device, families, crossing))
@@ -178,11 +180,14 @@ def expected(whole):
         for address in addresses:
             own = {"to": str(address.network), "src": str(address.ip)}
             routes.append(_kernel_route(own, address.version, device, id_))
-            rule = {"from": str(address.ip), "priority": default}
-            rules.append(_kernel_rule(rule, address.version, id_, default))
+            for table, rule in _from_rules(whole, entry, str(address.ip), default):
+                rules.append(_kernel_rule(rule, address.version, table or id_, default))
         for gateway in entry["gateway"]:
             route = {"to": "default", "via": gateway}
             routes.append(_kernel_route(route, family_of(gateway), device, id_))
+        if _keeps_main(whole, entry):
+            for route in _to_siblings(whole, device, entry):
+                routes.append(_kernel_route(route, family_of(route["via"]), device, id_))
         for route in entry["routes"]:
             for family in _families(route, ("to", "via", "src"), families):
                 routes.append(_kernel_route(route, family, device, id_))
@@ -190,6 +195,39 @@ def expected(whole):
             for family in _families(rule, ("from", "to"), families):
                 rules.append(_kernel_rule(rule, family, id_, default))
     return sorted(routes), sorted(rules)
+
+
+def _keeps_main(whole, entry):
+    return entry.get("keep_main_routes", whole.get("keep_main_routes", False))
+
+
+def _from_rules(whole, entry, address, priority):
+    """Return (table, rule) for an address; None is the interface's own table."""
+    last = (None, {"from": address, "priority": priority})
+    if not _keeps_main(whole, entry):
+        return [last]
+    both = {"from": address, "suppress_prefixlength": 0}
+    return [
+        (None, {**both, "priority": priority - 2}),
+        (254, {**both, "priority": priority - 1}),
+        last,
+    ]
+
+
+def _to_siblings(whole, device, entry):
+    """Return routes to the subnets of NICs with a gateway: the declared ones, and eth0."""
+    routes = []
+    for gateway in entry["gateway"]:
+        for other, addresses in NICS.items():
+            declared = whole["interfaces"].get(other, {}).get("gateway", ())
+            has_gateway = {family_of(each) for each in declared} | (
+                {4, 6} if other == "eth0" else set()
+            )
+            for address in addresses:
+                same = family_of(address) == family_of(gateway)
+                if other != device and same and family_of(address) in has_gateway:
+                    routes.append({"to": str(ip_interface(address).network), "via": gateway})
+    return routes
 
 
 def _families(item, keys, families):
@@ -283,7 +321,10 @@ def _mark(mark):
 
 
 def held(host, tables):
-    """Return (routes, rules) of the tables in the kernel, in the form of ``expected``."""
+    """Return (routes, rules) of the tables in the kernel, in the form of ``expected``.
+
+    Rules into main for an address are there as well.
+    """
     routes, rules = [], []
     for family in (4, 6):
         options = ("-N", f"-{family}", "-details")
@@ -291,9 +332,15 @@ def held(host, tables):
             if int(route.get("table", 254)) in tables:
                 routes.append(_read_route(route, family))
         for rule in filter(None, host.ip_json(*options, "rule", "show")):
-            if int(rule["table"]) in tables:
+            if int(rule["table"]) in tables or is_into_main(rule):
                 rules.append(_read_rule(rule, family))
     return sorted(routes), sorted(rules)
+
+
+def is_into_main(rule):
+    """Tell whether a rule leads from one of the NICs' addresses into main."""
+    own = {cidr.partition("/")[0] for addresses in NICS.values() for cidr in addresses}
+    return rule["table"] == "254" and rule["src"] in own
 
 
 def _read_route(route, family):
