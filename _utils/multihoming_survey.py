@@ -90,6 +90,8 @@ class Files:
 class Survey:
     """What a host is.
 
+    holders
+        Address -> the interface that has it.
     routes
         Table id -> routes, of main and of the tables that rules lead to; see the module.
     gateways
@@ -110,6 +112,7 @@ class Survey:
     """
 
     links: Mapping[str, Link]
+    holders: Mapping[str | None, str]
     rules: Mapping[int, tuple[Rule, ...]]
     routes: Mapping[int, tuple[Route, ...]]
     tables: Mapping[str, int]
@@ -143,12 +146,16 @@ def take(tables: Mapping[str, int], wanted: config.Config) -> Survey:
     routes = kernel.policy_routes(led, state.links, _PROTOCOLS)
     gateways = _gateways(routes, texts, wanted)
     usable = {name: link for name, link in state.links.items() if is_usable(link)}
-    own = {address.address for link in state.links.values() for address in link.addresses}
+    holders: dict[str | None, str] = {
+        address.address: name for name, link in state.links.items() for address in link.addresses
+    }
+    own = {address for address in holders if address}
     mains = _mains(routes)
     paths = _paths(usable, gateways, routes, own)
     detours = _detours(usable, gateways, state.rules, routes, own)
     return Survey(
         links=state.links,
+        holders=holders,
         rules=state.rules,
         routes=routes,
         tables=tables,
@@ -238,7 +245,11 @@ def _source(link: Link, family: int, gateway: str) -> str:
 
 def ruled(rules: Iterable[Rule]) -> Callable[[str], bool]:
     """Return what tells whether a rule leads from an address to a table."""
-    sources = [rule.src for rule in rules if rule.src and rule.table not in (None, *_RESERVED)]
+    sources = [
+        rule.src
+        for rule in rules
+        if rule.src and not rule.invert and rule.table not in (None, *_RESERVED)
+    ]
     single = set(sources)
     prefixes = [model.network(src) for src in sources if "/" in src]
     return lambda address: address in single or any(address in prefix for prefix in prefixes)

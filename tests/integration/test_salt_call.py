@@ -119,3 +119,26 @@ def test_functions_name_what_is_wrong_without_a_traceback(synced):
         assert done.returncode != 0
         assert "Traceback" not in done.stdout + done.stderr
         assert messages[0] in done.stdout + done.stderr
+
+
+def test_the_exit_status_follows_the_worst_finding(synced, servers):
+    host = servers["alpha"].host
+
+    def status():
+        done = synced.raw("multihoming.diagnose")
+        assert "Traceback" not in done.stdout + done.stderr
+        return done.returncode, {found["id"] for found in json.loads(done.stdout)["local"]}
+
+    synced.pillar({**PILLAR["alpha"], "backend": "none"})
+    synced.raw("multihoming.apply")
+    # Replies to the network over which the tests reach the server.
+    host.ip("rule", "add", "to", "10.255.0.0/16", "table", "main", "priority", "100")
+    assert status() == (0, set())
+    host.ip("rule", "add", "from", "10.1.1.10", "table", "201", "priority", "20001")
+    assert status() == (1, {"duplicate-rule"})
+    host.ip("rule", "delete", "priority", "0")
+    try:
+        code, found = status()
+    finally:
+        host.ip("rule", "add", "from", "all", "table", "local", "priority", "0")
+    assert (code, "kernel-rules" in found) == (2, True)

@@ -1,0 +1,615 @@
+"""Each fault, made for real, is found; a healthy host has none."""
+
+import json
+import socket
+import sys
+from copy import deepcopy
+from pathlib import Path
+
+import live
+import network_scripts
+import pytest
+import yaml
+from article import ADDRESS, ADDRESS6, BY_HAND, NOTHING, by_hand, pillar
+from minion import NO_PILLAR
+from network import entered, first_article, second_article
+
+SCRIPTS = Path("/etc/sysconfig/network-scripts")
+NETWORK = Path("/etc/sysconfig/network")
+RT_TABLES = Path("/etc/iproute2/rt_tables")
+RULE = f"from {ADDRESS} table 201 priority 20000"
+STRICT, LOOSE = 1, 2
+APPLY = "salt-call state.apply multihoming"
+
+
+@pytest.fixture
+def article():
+    """The first article's network, nothing configured; the test runs on its server."""
+    SCRIPTS.joinpath("ifup-routes").write_text("#!/bin/sh\n")
+    SCRIPTS.joinpath("ifup-routes").chmod(0o755)
+    with first_article() as network, entered(network.server):
+        yield network
+
+
+@pytest.fixture
+def server(article):
+    return article.server
+
+
+@pytest.fixture
+def diagnose(minion):
+    """Diagnose, and return the findings by id; they are plain JSON, one for each interface."""
+
+    def run(pillar=NO_PILLAR, **kwargs):
+        findings = minion.call("diagnose", pillar=pillar, **kwargs)
+        assert json.loads(json.dumps(findings)) == findings
+        by_id = {}
+        for finding in findings:
+            assert finding["evidence"] and all(finding["evidence"]), finding
+            assert finding["remedy"] and finding["message"], finding
+            by_id.setdefault(finding["id"], []).append(finding)
+        return by_id
+
+    return run
+
+
+@pytest.fixture
+def healthy(minion, article, diagnose):
+    """The article's server with its policy, and nothing wrong with it."""
+    minion.call("apply", pillar=pillar())
+    assert diagnose() == {}
+    assert diagnose(pillar()) == {}
+    return article.server
+
+
+@pytest.fixture
+def found(diagnose):
+    """Assert that a fault is found once, and return what is said of it."""
+
+    def run(id_, severity, interface, *evidence, pillar=NO_PILLAR):
+        by_id = diagnose(pillar)
+        assert id_ in by_id, by_id
+        (finding,) = (finding for finding in by_id[id_] if finding["interface"] == interface)
+        assert finding["severity"] == severity
+        for text in evidence:
+            assert any(text in line for line in finding["evidence"]), finding
+        return finding
+
+    return run
+
+
+@pytest.fixture
+def cured(minion, server, diagnose):
+    """Do what a finding's remedy says, and assert that the finding goes."""
+
+    def run(finding, before=None, pillar=NO_PILLAR):
+        remedy = finding["remedy"]
+        if remedy == APPLY:
+            minion.call("apply", pillar=pillar)
+        elif remedy.startswith("salt-call multihoming.set_table"):
+            _, _, name, id_ = remedy.split()
+            minion.call("set_table", name, int(id_))
+        elif remedy.startswith(("ip ", "sed ")):
+            server.run("sh", "-c", remedy)
+        else:
+            whole = merged(before or NOTHING, yaml.safe_load(f"{{{remedy}}}"))
+            minion.call("apply", pillar=whole)
+            for key, value in whole.get("sysctl", {}).items():
+                server.sysctl(key, value)
+        assert finding["id"] not in diagnose(pillar)
+
+    return run
+
+
+def merged(pillar, more):
+    whole = deepcopy(pillar)
+    for key, value in more.items():
+        whole[key] = {**whole.get(key, {}), **value}
+    return whole
+
+
+def ifcfg(device, **values):
+    """Write an ifcfg file."""
+    text = "".join(f"{key}={value}\n" for key, value in values.items())
+    SCRIPTS.joinpath(f"ifcfg-{device}").write_text(f"DEVICE={device}\n{text}")
+
+
+def ifcfgs(eth0=None, eth1=None):
+    """Write the ifcfg files of the article, with more in them."""
+    addresses = {"eth0": "192.168.2.220", "eth1": ADDRESS}
+    for device, more in (("eth0", eth0 or {}), ("eth1", eth1 or {})):
+        ifcfg(device, IPADDR=addresses[device], PREFIX=24, **more)
+
+
+GATEWAY0, GATEWAY1 = {"GATEWAY": "192.168.2.254"}, {"GATEWAY": "192.168.1.254"}
+
+
+def write(name, *lines):
+    SCRIPTS.joinpath(name).write_text("".join(f"{line}\n" for line in lines))
+
+
+def append(name, *lines):
+    with SCRIPTS.joinpath(name).open("a") as file:
+        file.writelines(f"{line}\n" for line in lines)
+
+
+# --- healthy hosts ----------------------------------------------------------------------------
+
+
+def test_a_host_without_policies_and_pillar_is_healthy(article, diagnose):
+    assert diagnose() == {}
+
+
+def test_a_host_with_its_policy_is_healthy(healthy, diagnose):
+    ifcfgs(GATEWAY0)
+    assert diagnose(pillar()) == {}
+
+
+def test_an_article_done_by_hand_with_its_files_is_healthy(server, diagnose):
+    RT_TABLES.write_text(RT_TABLES.read_text() + "201 gateway1\n")
+    write("route-eth1", *(line.removeprefix("-4 route add ") for line in BY_HAND[:2]))
+    write("rule-eth1", BY_HAND[2].removeprefix("-4 rule add "))
+    write("route6-eth1", *(line.removeprefix("-6 route add ") for line in BY_HAND[3:5]))
+    write("rule6-eth1", BY_HAND[5].removeprefix("-6 rule add "))
+    assert network_scripts.ifup_routes(server, "eth1") == []
+    assert diagnose() == {}
+
+
+def test_policies_on_both_interfaces_satisfy_the_strict_filter(minion, server, diagnose):
+    whole = pillar()
+    whole["tables"]["gateway0"] = 200
+    whole["interfaces"]["eth0"] = {
+        "table": "gateway0",
+        "gateway": ["192.168.2.254", "2001:db8:2::254"],
+    }
+    minion.call("apply", pillar=whole)
+    server.rp_filter(STRICT)
+    assert diagnose(whole) == diagnose() == {}
+
+
+def test_backend_none_needs_no_files(minion, server, diagnose):
+    whole = {**pillar(), "backend": "none"}
+    minion.call("apply", pillar=whole)
+    assert diagnose(whole) == {}
+
+
+def test_a_host_without_ipv6_is_looked_at_in_ipv4(minion, monkeypatch, tmp_path, diagnose):
+    SCRIPTS.joinpath("ifup-routes").touch(0o755)
+    monkeypatch.setattr(sys.modules["multihoming_kernel"], "_IF_INET6", str(tmp_path / "none"))
+    with first_article(ipv6=False) as network, entered(network.server):
+        assert diagnose() == {}
+        ifcfgs(GATEWAY0, GATEWAY1)
+        assert "no-policy" in diagnose()
+
+
+def test_looking_changes_nothing(healthy, diagnose):
+    append("rule-eth1", "from 10.1.1.1 table nowhere")
+    before = (*live.snapshot(healthy), healthy.ip("neigh"))
+    diagnose(pillar())
+    assert (*live.snapshot(healthy), healthy.ip("neigh")) == before
+
+
+def test_findings_come_with_the_worst_first(healthy, minion):
+    healthy.ip("route", "flush", "table", "201")
+    append("rule-eth1", "from 10.1.1.1 table nowhere")
+    found = [finding["severity"] for finding in minion.call("diagnose")]
+    assert found == sorted(found, key=["error", "warning", "info"].index)
+    assert len(set(found)) > 1
+
+
+# --- the ways of replies ----------------------------------------------------------------------
+
+
+def test_asymmetric_reply_of_an_interface_without_policy(server, found, cured):
+    ifcfgs(GATEWAY0, GATEWAY1)
+    finding = found(
+        "asymmetric-reply", "warning", "eth1", f"from {ADDRESS}: via 192.168.2.254 dev eth0"
+    )
+    assert "leave by eth0 via 192.168.2.254" in finding["message"]
+    cured(finding)
+
+
+def test_asymmetric_reply_because_of_a_rule_before_the_policys(healthy, found, cured):
+    by_hand(healthy, f"rule add from {ADDRESS} lookup main priority 100")
+    finding = found("asymmetric-reply", "warning", "eth1", "198.51.100.1", "table main")
+    assert finding["remedy"] == f"ip -4 rule del from {ADDRESS} table 254 priority 100"
+    cured(finding)
+
+
+def test_asymmetric_reply_to_a_siblings_subnet_alone(healthy, found):
+    by_hand(healthy, "rule add to 192.168.2.0/24 lookup main priority 100")
+    finding = found("asymmetric-reply", "warning", "eth1", f"from {ADDRESS}: dev eth0")
+    assert not any("198.51.100.1" in line for line in finding["evidence"])
+
+
+def test_asymmetric_reply_in_ipv6(server, found):
+    found("asymmetric-reply", "warning", "eth1", f"from {ADDRESS6}", pillar=pillar())
+
+
+@pytest.mark.parametrize(("everywhere", "own"), [(1, 0), (0, 1)])
+def test_rp_filter_drop(server, found, cured, everywhere, own):
+    ifcfgs(GATEWAY0, GATEWAY1)
+    server.sysctl("net.ipv4.conf.all.rp_filter", everywhere)
+    server.sysctl("net.ipv4.conf.eth0.rp_filter", 0)
+    server.sysctl("net.ipv4.conf.eth1.rp_filter", own)
+    by_hand(server, "rule add from 192.168.2.220 table 77 priority 9")
+    by_hand(server, "route add default via 192.168.2.254 table 77")
+    finding = found(
+        "rp-filter-drop", "error", "eth1", f"net.ipv4.conf.all.rp_filter = {everywhere}"
+    )
+    assert f"rp_filter={everywhere}, eth1={own}: the larger counts" in finding["message"]
+    cured(finding)
+
+
+def test_rp_filter_drop_on_the_interface_of_mains_default(healthy, found, cured):
+    healthy.rp_filter(STRICT)
+    finding = found("rp-filter-drop", "error", "eth0", "iif eth0", pillar=pillar())
+    cured(finding, before=pillar())
+
+
+def test_the_loose_filter_drops_nothing(server, diagnose):
+    ifcfgs(GATEWAY0, GATEWAY1)
+    server.rp_filter(LOOSE)
+    assert "rp-filter-drop" not in diagnose()
+
+
+def test_no_route_back(server, found, cured):
+    ifcfgs(eth1=GATEWAY1)
+    server.ip("route", "delete", "default")
+    finding = found("no-route-back", "error", "eth1", "Network is unreachable")
+    cured(finding)
+
+
+def test_main_routes_bypassed(healthy, found, diagnose):
+    healthy.ip("link", "add", "docker0", "up", "type", "bridge")
+    healthy.address("docker0", "172.17.0.1/16")
+    healthy.ip("route", "add", "10.8.0.0/24", "via", "192.168.2.9")
+    finding = found(
+        "main-routes-bypassed", "warning", "eth1", "172.17.0.0/16 dev docker0", "10.8.0.0/24"
+    )
+    assert finding["remedy"] == "keep_main_routes: true"
+    by_hand(healthy, "rule add from all lookup main suppress_prefixlength 0 priority 9")
+    assert "main-routes-bypassed" not in diagnose()
+
+
+# --- policies ---------------------------------------------------------------------------------
+
+
+def test_no_policy(server, found, cured):
+    ifcfgs(GATEWAY0, {**GATEWAY1, "IPV6_DEFAULTGW": "2001:db8:1::254"})
+    finding = found("no-policy", "warning", "eth1", f"{ADDRESS} (gateway", f"{ADDRESS6} (gateway")
+    assert finding["remedy"] == (
+        "tables: {eth1: 201}, interfaces: "
+        '{eth1: {table: eth1, gateway: [192.168.1.254, "2001:db8:1::254"]}}'
+    )
+    cured(finding)
+
+
+def test_no_policy_of_an_interface_that_the_pillar_declares(server, found, cured):
+    finding = found("no-policy", "warning", "eth1", ADDRESS, pillar=pillar())
+    assert finding["remedy"] == APPLY
+    cured(finding, pillar=pillar())
+
+
+def test_empty_table(healthy, found, cured, diagnose):
+    healthy.ip("route", "flush", "table", "201")
+    finding = found("empty-table", "warning", "eth1", RULE, pillar=pillar())
+    assert "table gateway1, which has no IPv4 routes" in finding["message"]
+    assert "no-policy" not in diagnose(pillar())
+    cured(finding, pillar=pillar())
+
+
+def test_a_table_that_was_never_filled(server, found, cured):
+    by_hand(server, "rule add fwmark 7 table 99 priority 50")
+    cured(found("empty-table", "warning", None, "fwmark 0x7 table 99"))
+
+
+def test_link_down(healthy, found, diagnose, cured):
+    healthy.ip("link", "set", "eth1", "down")
+    assert "empty-table" not in diagnose()
+    cured(found("link-down", "warning", "eth1", RULE))
+
+
+def test_no_carrier(healthy, article, found):
+    (own,) = healthy.ip_json("link", "show", "eth1")
+    links = article.switch.ip_json("link", "show")
+    port = next(link["ifname"] for link in links if link["ifindex"] == own["link_index"])
+    article.switch.ip("link", "set", port, "down")
+    found("no-carrier", "warning", "eth1", "NO-CARRIER")
+
+
+# --- rules ------------------------------------------------------------------------------------
+
+
+def test_duplicate_rule(healthy, found, cured):
+    by_hand(healthy, f"rule add from {ADDRESS} table 201 priority 20001")
+    finding = found("duplicate-rule", "warning", "eth1", RULE, "priority 20001")
+    assert finding["remedy"].endswith("priority 20001")
+    cured(finding)
+
+
+def test_rule_protocols(healthy, found, diagnose, cured):
+    by_hand(healthy, f"rule add {RULE} protocol static")
+    assert "duplicate-rule" not in diagnose()
+    finding = found("rule-protocols", "warning", "eth1", "protocol 4")
+    assert "protocol 4" in finding["remedy"]
+    cured(finding)
+    assert len(live.rules(healthy, table=201)) == 1
+
+
+@pytest.mark.parametrize(
+    ("family", "priority", "severity"),
+    [
+        (4, 0, "error"),
+        (4, 32766, "error"),
+        (4, 32767, "warning"),
+        (6, 0, "error"),
+        (6, 32766, "error"),
+    ],
+)
+def test_a_missing_kernel_rule(healthy, found, cured, family, priority, severity):
+    by_hand(healthy, f"-{family} rule delete priority {priority}")
+    cured(found("kernel-rules", severity, None, f"ip -{family} rule: no"))
+
+
+@pytest.mark.parametrize("action", ["table 201", "unreachable"])
+def test_a_rule_that_shadows_main(healthy, found, cured, action):
+    by_hand(healthy, f"rule add from all {action} priority 30000")
+    cured(found("kernel-rules", "warning", None, f"{action} priority 30000"))
+
+
+def test_a_kernel_rule_moved_elsewhere_is_there(healthy, diagnose):
+    by_hand(healthy, "rule add from all table local priority 10", "rule delete priority 0")
+    assert "kernel-rules" not in diagnose()
+
+
+# --- files ------------------------------------------------------------------------------------
+
+
+def test_rule_without_priority(healthy, found, cured):
+    by_hand(healthy, "rule add from 192.168.1.9 table 201")
+    append("rule-eth1", "# a comment", "from 192.168.1.9 table gateway1")
+    finding = found(
+        "rule-without-priority", "warning", "eth1", "rule-eth1: from 192.168.1.9 table gateway1"
+    )
+    assert len(finding["evidence"]) == 1
+    cured(finding)
+
+
+def test_unknown_table(healthy, found, cured):
+    append("route-eth1", "10.9.0.0/16 dev eth1 table nowhere")
+    finding = found("unknown-table", "error", "eth1", "route-eth1: 10.9.0.0/16")
+    assert finding["remedy"] == "salt-call multihoming.set_table nowhere 202"
+    cured(finding)
+
+
+def test_numbers_and_the_kernels_own_tables_need_no_name(healthy, diagnose):
+    append("route-eth1", "10.9.0.0/16 dev eth1 table 0x63", "10.9.0.0/16 dev eth1 table main")
+    assert "unknown-table" not in diagnose()
+
+
+@pytest.mark.parametrize("line", [f"{RULE} # eth1", f"{RULE}\r"])
+def test_broken_line(healthy, found, cured, line):
+    write("rule-eth1", "# a comment", line)
+    assert network_scripts.ifup_routes(healthy, "eth1")
+    finding = found("broken-line", "error", "eth1", "rule-eth1: from")
+    cured(finding)
+    assert SCRIPTS.joinpath("rule-eth1").read_text() == f"# a comment\n{RULE}\n"
+
+
+@pytest.mark.parametrize("line", ["10.9.0.0/16 via 192.168.1.1", "ADDRESS2=10.9.0.0"])
+def test_lost_lines(server, found, diagnose, line):
+    write("route-eth1", "ADDRESS0=10.8.0.0", "NETMASK0=255.255.0.0", "GATEWAY0=192.168.1.1")
+    network_scripts.ifup_routes(server, "eth1")
+    assert diagnose() == {}
+    append("route-eth1", line)
+    found("lost-lines", "error", "eth1", f"route-eth1: {line}")
+
+
+def test_files_not_loaded_without_the_scripts(healthy, found, diagnose):
+    SCRIPTS.joinpath("ifup-routes").chmod(0o644)
+    finding = found("files-not-loaded", "error", "eth1", "route-eth1", "rule6-eth1")
+    assert "network-scripts" in finding["remedy"]
+    SCRIPTS.joinpath("ifup-routes").chmod(0o755)
+    assert diagnose() == {}
+
+
+@pytest.fixture
+def networkmanager():
+    """NetworkManager looks after this host."""
+    devices = Path("/run/NetworkManager/devices")
+    devices.mkdir(parents=True)
+    yield Path("/etc/NetworkManager/dispatcher.d/10-ifcfg-rh-routes.sh")
+    devices.rmdir()
+    devices.parent.rmdir()
+
+
+def test_files_not_loaded_by_networkmanager(healthy, found, diagnose, networkmanager):
+    assert "none of ifcfg files" in found("files-not-loaded", "error", "eth1")["message"]
+    ifcfgs()
+    finding = found("files-not-loaded", "error", "eth1", "rule-eth1")
+    assert "dispatcher" in finding["message"]
+    assert not any("route" in Path(line).name for line in finding["evidence"])
+    networkmanager.parent.mkdir(parents=True, exist_ok=True)
+    networkmanager.touch()
+    try:
+        assert diagnose() == {}
+    finally:
+        networkmanager.unlink()
+
+
+def test_not_persistent(server, found, cured):
+    by_hand(server, *BY_HAND)
+    finding = found("not-persistent", "warning", "eth1", RULE, "default via 192.168.1.254")
+    cured(finding)
+
+
+def test_not_persistent_leaves_out_what_daemons_make(healthy, diagnose):
+    by_hand(healthy, "rule add from 192.168.1.8 table 201 priority 7 protocol 186")
+    by_hand(healthy, "route add 10.7.0.0/16 dev eth1 table 201 protocol 186")
+    assert diagnose() == {}
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("rule-eth1", "from 192.168.1.9 table gateway1 priority 20001"),
+        ("route-eth1", "10.9.0.0/16 via 192.168.1.1 dev eth1"),
+        ("route6-eth1", "2001:db8:9::/48 via 2001:db8:1::9 dev eth1"),
+    ],
+)
+def test_not_live(healthy, found, cured, file, line):
+    append(file, line)
+    finding = found("not-live", "warning", "eth1", f"{file}: {line}")
+    cured(finding)
+
+
+def test_lines_of_an_interface_that_is_down_need_not_be_live(healthy, diagnose):
+    healthy.ip("link", "set", "eth1", "down")
+    assert "not-live" not in diagnose()
+
+
+# --- ifcfg files ------------------------------------------------------------------------------
+
+
+def test_several_gateways(server, found, diagnose):
+    ifcfgs(GATEWAY0, GATEWAY1)
+    finding = found("several-gateways", "warning", "eth1", "GATEWAY=192.168.1.254")
+    assert "goes through eth1 (via 192.168.1.254)" in finding["message"]
+    assert finding["remedy"] == "default_gateway: eth0"
+    NETWORK.write_text("GATEWAYDEV=eth0\n")
+    assert "several-gateways" not in diagnose()
+
+
+def test_the_last_name_wins_with_numbers_as_numbers(server, found):
+    ifcfg("eth10", IPADDR="10.10.0.1", PREFIX=24, GATEWAY="10.10.0.254")
+    ifcfg("eth2", IPADDR="10.2.0.1", PREFIX=24, GATEWAY="10.2.0.254")
+    found("several-gateways", "warning", "eth10")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"DEFROUTE": "no"}, {"METRIC": 100}, {"ONBOOT": "no"}, {"GATEWAYDEV": "eth0"}],
+    ids=lambda more: next(iter(more)),
+)
+def test_what_decides_between_several_gateways(server, diagnose, more):
+    ifcfgs(GATEWAY0, {**GATEWAY1, **more})
+    assert "several-gateways" not in diagnose()
+
+
+def test_several_gateways_in_ipv6_the_first_wins(server, found, diagnose):
+    ifcfgs({"IPV6_DEFAULTGW": "2001:db8:2::254"}, {"IPV6_DEFAULTGW": "2001:db8:1::254"})
+    # What ipv6_add_route() of network-functions-ipv6 does for one after the other.
+    server.ip("-6", "route", "flush", "default")
+    for gateway in ("2001:db8:2::254", "2001:db8:1::254"):
+        server.ip("-6", "route", "add", "::/0", "via", gateway, "metric", "1", check=False)
+    (default,) = server.ip_json("-6", "route", "show", "default")
+    assert default["dev"] == "eth0"
+    found("several-gateways", "warning", "eth0", "IPV6_DEFAULTGW=2001:db8:1::254")
+    NETWORK.write_text("IPV6_DEFAULTDEV=eth1\n")
+    assert "several-gateways" not in diagnose()
+
+
+def test_the_second_articles_author_gets_his_answer(found):
+    SCRIPTS.joinpath("ifup-routes").touch(0o755)
+    ifcfg("eth0", IPADDR="192.168.2.99", NETMASK="255.255.255.0", GATEWAY="192.168.2.1")
+    ifcfg("eth1", IPADDR="10.0.0.99", NETMASK="255.0.0.0", GATEWAY="10.0.0.1")
+    with second_article() as network, entered(network.server):
+        network.server.rp_filter(STRICT)
+        finding = found("rp-filter-drop", "error", "eth0")
+        assert "the way back to 198.51.100.1 is eth1" in finding["message"]
+        found("several-gateways", "warning", "eth1")
+        found("no-policy", "warning", "eth0", "192.168.2.99")
+
+
+def test_gateway_outside_subnet(server, found, diagnose):
+    ifcfgs(GATEWAY0, {"GATEWAY": "192.168.9.254"})
+    found("gateway-outside-subnet", "error", "eth1", "GATEWAY=192.168.9.254")
+    ifcfgs(GATEWAY0)
+    assert "gateway-outside-subnet" not in diagnose()
+
+
+def test_global_gateway(server, found, diagnose):
+    ifcfgs(eth1=GATEWAY1)
+    NETWORK.write_text("GATEWAY=192.168.2.254\n")
+    finding = found("global-gateway", "warning", "eth0", f"{NETWORK}: GATEWAY=192.168.2.254")
+    assert str(SCRIPTS / "ifcfg-eth0") in finding["remedy"]
+    SCRIPTS.joinpath("ifcfg-eth1").unlink()
+    assert "global-gateway" not in diagnose()
+
+
+def test_values_that_need_a_shell_are_passed_over(server, diagnose):
+    ifcfgs({"GATEWAY": "$(cat /etc/gateway)"}, GATEWAY1)
+    assert "several-gateways" not in diagnose()
+
+
+# --- links and neighbours ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("gateway", "asked"), [("192.168.1.254/24", "ARP"), ("2001:db8:1::254/64", "neighbour")]
+)
+def test_gateway_silent(healthy, article, found, gateway, asked):
+    article.router.ip("address", "delete", gateway, "dev", "eth1")
+    # As a router of another make: none of its addresses is answered for elsewhere.
+    finding = found("gateway-silent", "error", "eth1", f"default via {gateway.partition('/')[0]}")
+    assert asked in finding["message"]
+    assert "eth1" in finding["remedy"]
+
+
+def test_same_subnet(healthy, found, cured):
+    healthy.address("eth0", "192.168.1.221/24")
+    finding = found("same-subnet", "warning", "eth1", "192.168.1.221/24 dev eth0")
+    cured(finding, before=pillar())
+
+
+def test_udp_wildcard(healthy, found, diagnose):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("0.0.0.0", 5353))
+        found("udp-wildcard", "info", None, "udp 0.0.0.0:5353")
+    assert diagnose() == {}
+
+
+@pytest.mark.parametrize("address", [(ADDRESS, 5353), ("0.0.0.0", 0), ("0.0.0.0", 68)])
+def test_udp_sockets_that_do_no_harm(healthy, diagnose, address):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(address)
+        assert diagnose() == {}
+
+
+def test_ra_default(healthy, found):
+    route = ("default", "via", "2001:db8:2::254", "dev", "eth0", "protocol", "ra")
+    healthy.ip("-6", "route", "replace", *route)
+    finding = found("ra-default", "info", "eth0", "default via 2001:db8:2::254")
+    assert finding["remedy"] == "sysctl: {net.ipv6.conf.eth0.accept_ra_defrtr: 0}"
+    healthy.ip("-6", "route", "add", "default", "via", "2001:db8:1::254", "metric", "9")
+    found("ra-default", "warning", "eth0")
+
+
+# --- how it is asked --------------------------------------------------------------------------
+
+
+def test_an_invalid_pillar_is_a_finding_and_the_host_is_looked_at(healthy, diagnose):
+    healthy.ip("route", "flush", "table", "201")
+    findings = diagnose({"tables": {"gateway1": 201}, "interfaces": {"eth1": {"tabel": "x"}}})
+    assert {"pillar-invalid", "empty-table"} <= findings.keys()
+    assert any("tabel" in line for line in findings["pillar-invalid"][0]["evidence"])
+
+
+def test_keys_may_come_as_arguments(server, diagnose):
+    assert "no-policy" in diagnose(**pillar())
+
+
+def test_the_exit_status_follows_the_worst(minion, healthy):
+    modules = minion.modules()
+    diagnose = modules["multihoming.diagnose"]
+
+    def status():
+        diagnose()
+        return modules.pack["__context__"]["retcode"]
+
+    assert status() == 0
+    by_hand(healthy, f"rule add from {ADDRESS} table 201 priority 20001")
+    assert status() == 1
+    append("rule-eth1", "from 10.1.1.1 table nowhere priority 5")
+    assert status() == 2
