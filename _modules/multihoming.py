@@ -485,7 +485,7 @@ def diagram(
     .. code-block:: bash
 
         salt '*' multihoming.diagram
-        salt-call --out=newline_values_only multihoming.diagram format=svg > paths.svg
+        salt-call --out=json multihoming.diagram svg | jq -r .local > paths.svg
     """
     arguments = _given(locals())
     arguments.pop("format")
