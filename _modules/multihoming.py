@@ -474,6 +474,7 @@ def diagram(
     what ``diagnose`` finds wrong with it. A reply that leaves by another interface than the one
     that was asked crosses over to it; one that is lost ends in a cross with the reason. Replies
     are drawn from the addresses of interfaces that have a gateway, to a client in another network.
+    Nothing is changed; gateways are asked whether they are there, as by ``diagnose``.
 
     format
         ``text``, 80 columns of box characters; ``mermaid``, a flowchart
