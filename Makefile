@@ -1,6 +1,7 @@
 # make test           the whole test suite, in network namespaces (as root or as an ordinary user)
 # make demo           both articles, played with the real salt-call
 # make bench          the figures of the README
+# make pictures       draw the README's pictures anew
 # make lint           ruff, mypy, salt-lint, yamllint
 # make test SALT=3006 the same against another Salt release; PYTEST="-k route" chooses tests
 PYTHON ?= python3
@@ -12,7 +13,7 @@ READY = $(VENV)/ready
 IN_LAB = sh tests/lab/enter.sh
 SOURCES = _modules _states _utils tests bench
 
-.PHONY: test demo bench lint format clean
+.PHONY: test demo bench pictures lint format clean
 
 test: $(READY)
 	$(IN_LAB) $(VENV)/bin/python -m pytest $(PYTEST)
@@ -22,6 +23,9 @@ demo: $(READY)
 
 bench: $(READY)
 	$(IN_LAB) $(VENV)/bin/python bench/run.py
+
+pictures: $(READY)
+	PYTHONPATH=_utils $(IN_LAB) $(VENV)/bin/python tests/lab/pictures.py
 
 lint: $(READY)
 	$(VENV)/bin/ruff check $(SOURCES)

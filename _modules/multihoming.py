@@ -36,6 +36,7 @@ try:
     import multihoming_host as host
     import multihoming_kernel as kernel
     import multihoming_model as model
+    import multihoming_picture as picture
 
     MISSING = None
 except ImportError as err:
@@ -485,6 +486,41 @@ def diagnose(
     severities = {finding.severity for finding in found}
     __context__["retcode"] = 2 if "error" in severities else 1 if "warning" in severities else 0
     return [finding.as_dict() for finding in found]
+
+
+def diagram(
+    format="text",
+    tables=None,
+    interfaces=None,
+    priority=None,
+    default_gateway=None,
+    sysctl=None,
+    backend=None,
+):
+    """
+    Return the paths of this host as a picture: which way the reply to each request goes.
+
+    Each interface is shown with its addresses, the routers next to it, the table that decides, and
+    what ``diagnose`` finds wrong with it. A reply that leaves by another interface than the one
+    that was asked crosses over to it; one that is lost ends in a cross with the reason. Replies
+    are drawn from the addresses of interfaces that have a gateway, to a client in another network.
+    Nothing is changed; gateways are asked whether they are there, as by ``diagnose``.
+
+    format
+        ``text``, 80 columns of box characters; ``mermaid``, a flowchart
+        (https://mermaid.js.org/syntax/flowchart.html); or ``svg``, laid out by Graphviz, which
+        needs its program ``dot`` (package graphviz) and the Python library graphviz.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' multihoming.diagram
+        salt-call --out=json multihoming.diagram svg | jq -r .local > paths.svg
+    """
+    arguments = _given(locals())
+    arguments.pop("format")
+    return _call(picture.draw, format, *_data(**arguments), __grains__.get("host", "this host"))
 
 
 def _given(arguments):

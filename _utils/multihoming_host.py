@@ -662,8 +662,13 @@ def findings(data: Any, there: bool) -> list[diagnose.Finding]:
 
     Raises HostError when the host can't be looked at.
     """
+    return examine(data, there)[1]
+
+
+def examine(data: Any, there: bool) -> tuple[survey.Survey, list[diagnose.Finding]]:
+    """Return what this host is, with the findings; arguments and errors as in ``findings``."""
     with _as_host_error():
         wanted, errors = config.parse(data) if there else (config.Config(), [])
         taken = survey.take(read_tables().ids, wanted)
         found = [diagnose.invalid_pillar(errors)] if errors else []
-        return found + diagnose.findings(taken)
+        return taken, found + diagnose.findings(taken)

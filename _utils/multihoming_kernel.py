@@ -259,11 +259,11 @@ def _documents(text: str) -> list[Any]:
     """Split what several commands of one batch print, one JSON array each."""
     decoder = json.JSONDecoder()
     documents = []
-    text = text.strip()
-    while text:
-        document, end = decoder.raw_decode(text)
+    start = re.compile(r"\S")
+    end = 0
+    while found := start.search(text, end):
+        document, end = decoder.raw_decode(text, found.start())
         documents.append(document)
-        text = text[end:].lstrip()
     return documents
 
 

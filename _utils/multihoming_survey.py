@@ -246,7 +246,11 @@ def _source(link: Link, family: int, gateway: str) -> str:
 
 def ruled(rules: Iterable[Rule]) -> Callable[[str], bool]:
     """Return what tells whether a rule leads from an address to a table."""
-    sources = [rule.src for rule in rules if rule.src and rule.table not in (None, *_RESERVED)]
+    sources = [
+        rule.src
+        for rule in rules
+        if rule.src and not rule.invert and rule.table not in (None, *_RESERVED)
+    ]
     single = set(sources)
     prefixes = [model.network(src) for src in sources if "/" in src]
     return lambda address: address in single or any(address in prefix for prefix in prefixes)

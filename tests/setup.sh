@@ -12,6 +12,7 @@ say() { printf '%s\n' "setup: $*"; }
 missing() {
     command -v ip >/dev/null || return 0
     command -v unshare >/dev/null || return 0
+    command -v dot >/dev/null || return 0
     command -v "$python" >/dev/null || return 0
     "$python" -c 'import ensurepip, venv' 2>/dev/null || return 0
     return 1
@@ -19,19 +20,21 @@ missing() {
 
 install_packages() {
     if [ "$(id -u)" != 0 ]; then
-        say "missing: iproute2, util-linux or Python's venv; install them, or run this as root" >&2
+        say "missing: iproute2, util-linux, graphviz or Python's venv; install them, or run this" \
+            "as root" >&2
         exit 1
     fi
-    say "installing iproute2, util-linux and Python from the distribution"
+    say "installing iproute2, util-linux, graphviz and Python from the distribution"
     if command -v apt-get >/dev/null; then
         apt-get -q update
-        DEBIAN_FRONTEND=noninteractive apt-get -q -y install iproute2 util-linux python3-venv
+        DEBIAN_FRONTEND=noninteractive apt-get -q -y install iproute2 util-linux graphviz \
+            python3-venv
     elif command -v dnf >/dev/null; then
-        dnf -q -y install iproute util-linux python3 python3-pip
+        dnf -q -y install iproute util-linux graphviz python3 python3-pip
     elif command -v zypper >/dev/null; then
-        zypper -q -n install iproute2 util-linux python3 python3-pip
+        zypper -q -n install iproute2 util-linux graphviz python3 python3-pip
     else
-        say "don't know this distribution; install iproute2, util-linux and Python by hand" >&2
+        say "don't know this distribution; install iproute2, util-linux, graphviz and Python by hand" >&2
         exit 1
     fi
 }

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sys
 from copy import deepcopy
 from pathlib import Path
 
@@ -172,6 +173,15 @@ def test_backend_none_needs_no_files(minion, server, diagnose):
     assert diagnose(whole) == {}
 
 
+def test_a_host_without_ipv6_is_looked_at_in_ipv4(minion, monkeypatch, tmp_path, diagnose):
+    SCRIPTS.joinpath("ifup-routes").touch(0o755)
+    monkeypatch.setattr(sys.modules["multihoming_kernel"], "_IF_INET6", str(tmp_path / "none"))
+    with first_article(ipv6=False) as network, entered(network.server):
+        assert diagnose() == {}
+        ifcfgs(GATEWAY0, GATEWAY1)
+        assert "no-policy" in diagnose()
+
+
 def test_looking_changes_nothing(healthy, diagnose):
     append("rule-eth1", "from 10.1.1.1 table nowhere")
     before = (*live.snapshot(healthy), healthy.ip("neigh"))
@@ -270,7 +280,7 @@ def test_no_policy(server, found, cured):
     finding = found("no-policy", "warning", "eth1", f"{ADDRESS} (gateway", f"{ADDRESS6} (gateway")
     assert finding["remedy"] == (
         "tables: {eth1: 201}, interfaces: "
-        "{eth1: {table: eth1, gateway: [192.168.1.254, 2001:db8:1::254]}}"
+        '{eth1: {table: eth1, gateway: [192.168.1.254, "2001:db8:1::254"]}}'
     )
     cured(finding)
 
@@ -380,10 +390,11 @@ def test_numbers_and_the_kernels_own_tables_need_no_name(healthy, diagnose):
 
 @pytest.mark.parametrize("line", [f"{RULE} # eth1", f"{RULE}\r"])
 def test_broken_line(healthy, found, cured, line):
-    write("rule-eth1", line)
+    write("rule-eth1", "# a comment", line)
     assert network_scripts.ifup_routes(healthy, "eth1")
     finding = found("broken-line", "error", "eth1", "rule-eth1: from")
     cured(finding)
+    assert SCRIPTS.joinpath("rule-eth1").read_text() == f"# a comment\n{RULE}\n"
 
 
 @pytest.mark.parametrize("line", ["10.9.0.0/16 via 192.168.1.1", "ADDRESS2=10.9.0.0"])
