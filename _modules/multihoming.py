@@ -493,6 +493,7 @@ def diagram(
     tables=None,
     interfaces=None,
     priority=None,
+    keep_main_routes=None,
     default_gateway=None,
     sysctl=None,
     backend=None,
@@ -521,6 +522,39 @@ def diagram(
     arguments = _given(locals())
     arguments.pop("format")
     return _call(picture.draw, format, *_data(**arguments), __grains__.get("host", "this host"))
+
+
+def export(backend=None):
+    """
+    Return the pillar for what this host does already, whoever made it: to adopt a server.
+
+    Read from kernel, rt_tables and the backend's files. What can't be expressed is listed, with
+    the reason, and is left alone by the pillar: a table is exported whole or not at all.
+
+    multihoming
+        What to write under ``multihoming:`` in the pillar.
+
+    left_out
+        Tables and rules that are not in it, and everything that the pillar would change
+        (``would change: ...``); empty when it describes the host to the letter.
+
+    notes
+        What else is worth knowing: lines that files would gain (rt_tables records which tables
+        are managed), routes and rules that would be made anew and why.
+
+    backend
+        As in the pillar. Where ``auto`` finds none, ``backend: none`` becomes part of the result.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' multihoming.export
+        salt-call --out=yaml multihoming.export
+    """
+    data, _ = _data(backend=backend)
+    name = data.get("backend", "auto") if isinstance(data, dict) else "auto"
+    return _call(host.export, name)
 
 
 def _given(arguments):

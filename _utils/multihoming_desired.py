@@ -173,9 +173,19 @@ def _gateways(
         return interface.gateways
     families = {address.family for address in addresses}
     known = {**found.defaults, **found.gateways}
-    return {
-        family: known[family] for family in model.FAMILIES if family in known and family in families
-    }
+    told = families - _with_default(interface.routes)
+    return {family: known[family] for family in model.FAMILIES if family in known.keys() & told}
+
+
+def _with_default(specs: Iterable[Spec]) -> set[int]:
+    """Return the families whose default route stands in ``routes``: no other is looked for."""
+    found: set[int] = set()
+    for spec in specs:
+        kind, metric = spec.fields.get("type") or "unicast", spec.fields.get("metric")
+        if spec.fields["to"] == "default" and kind == "unicast":
+            named = (spec.family,) if spec.family else model.FAMILIES
+            found |= {each for each in named if metric in (None, 0, model.default_metric(each))}
+    return found
 
 
 def _check_live(where: str, addresses: Sequence[Address], link: Link, errors: list[str]) -> None:

@@ -21,6 +21,7 @@ import multihoming_config as config
 import multihoming_default_gateway as default_gateway
 import multihoming_desired as desired
 import multihoming_diagnose as diagnose
+import multihoming_export as export_
 import multihoming_files as files
 import multihoming_kernel as kernel
 import multihoming_model as model
@@ -475,6 +476,72 @@ def _tables(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, An
         for name in {**before, **after}
         if before.get(name) != after.get(name)
     }
+
+
+# --- what is there already --------------------------------------------------------------------
+
+
+def export(backend_name: str = "auto") -> dict[str, Any]:
+    """Return the pillar for what this host does already; see ``multihoming.export``.
+
+    Where ``auto`` finds no backend in charge, the pillar is one for the kernel only. Raises
+    HostError.
+    """
+    with _as_host_error():
+        errors: list[str] = []
+        backend = _backend(backend_name, errors)
+        if errors and backend_name != "auto":
+            raise HostError(errors)
+        outcome = export_.export(_seen(backend))
+        pillar = dict(outcome.pillar)
+        if not backend.in_charge():
+            pillar["backend"] = backend.NAME
+        left_out, notes = _trial(pillar)
+    return {
+        "multihoming": pillar,
+        "left_out": [*outcome.left_out, *left_out],
+        "notes": [*outcome.notes, *notes],
+    }
+
+
+def _seen(backend: ModuleType) -> export_.Seen:
+    tables = read_tables()
+    used = export_.tables_in_use(kernel.read().rules) | kernel.tables(export_.BY_HAND)
+    texts = backend.read()
+    # `owned` looks for tables that it is told of; any number in the files may be one.
+    numbers = {int(word) for text in texts.values() for word in re.findall(r"[0-9]{1,10}", text)}
+    served_ = served(backend, texts, frozenset({*used, *numbers, *tables.ids.values()}), tables.ids)
+    state = kernel.read({*used, *served_} - model.RESERVED_TABLES.keys(), defaults=True)
+    said, unreadable = backend.interfaces(state.links)
+    found = {dev: desired.Found(*what) for dev, what in said.items()}
+    seen = export_.Seen(state.links, state.rules, state.routes, tables, served_, found, unreadable)
+    known = {
+        dev: replace(
+            found.get(dev, desired.Found()), defaults=_gateways_through(dev, state.defaults)
+        )
+        for dev in export_.candidates(seen)
+    }
+    return replace(seen, found={**found, **known})
+
+
+def _trial(pillar: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Return what the pillar would change on this host, and what it would only write down."""
+    try:
+        report = _look(pillar, None).report
+    except HostError as err:
+        return [f"this pillar would be refused: {error}" for error in err.errors], []
+    changes = [f"would change: `{command}`" for command in report["commands"]]
+    notes = []
+    for name, ids in report["tables"].items():
+        if ids["new"] is None:
+            changes.append(f"would change: rt_tables without {name} ({ids['old']})")
+        else:
+            notes.append(f"rt_tables would record that {name} ({ids['new']}) is managed")
+    for path, diff in report["files"].items():
+        lines = [] if path.startswith(os.path.dirname(rt_tables.ETC)) else diff.splitlines()[2:]
+        changes += [f"would change: {path} without `{x[1:]}`" for x in lines if x[:1] == "-"]
+        notes += [f"{path} would say `{x[1:]}`" for x in lines if x[:1] == "+"]
+    return changes, notes
 
 
 # --- doing ------------------------------------------------------------------------------------

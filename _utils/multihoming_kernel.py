@@ -83,6 +83,16 @@ def routes(table: int | None = None) -> list[model.Route]:
         raise KernelError(f"reading the routes failed: {err.strerror}") from err
 
 
+def tables(protocols: Iterable[int]) -> set[int]:
+    """Return the ids of the tables with routes of the protocols; raises KernelError."""
+    wanted = [(family, protocol) for family in families() for protocol in protocols]
+    try:
+        with netlink.RouteSocket() as kernel:
+            return {id_ for each in wanted for id_ in kernel.tables(*each)}
+    except OSError as err:
+        raise KernelError(f"reading the routes failed: {err.strerror}") from err
+
+
 def policy_routes(
     tables: Iterable[int], links: Mapping[str, Link], protocols: Iterable[int]
 ) -> dict[int, tuple[model.Route, ...]]:

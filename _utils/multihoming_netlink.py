@@ -104,6 +104,20 @@ class RouteSocket:
                 continue
         raise OSError(errno.EAGAIN, f"the routes of table {table} keep changing while being read")
 
+    def tables(self, family: int, protocol: int) -> set[int]:
+        """Return the ids of the tables that hold routes of a protocol (rtm_protocol).
+
+        Raises OSError when the kernel refuses.
+        """
+        for _ in range(_TRIES):
+            try:
+                return {
+                    _table(*message) for message in self._dump(family, None, 0, protocol, False)
+                }
+            except InterruptedError:
+                continue
+        raise OSError(errno.EAGAIN, "the routes keep changing while being read")
+
     def _dump(
         self, family: int, table: int | None, route_type: int, protocol: int, default: bool
     ) -> Iterator[tuple[tuple[int, ...], dict[int, bytes]]]:

@@ -789,3 +789,19 @@ def test_the_files_of_an_interface_that_is_gone_go_with_its_table(converge, host
     converge(pillar())
     assert [path.name for path in SCRIPTS.iterdir() if "eth2" in path.name] == []
     assert live.rules(host, table=202) == live.rules(host, 6, 202) == []
+
+
+@pytest.mark.parametrize(
+    "default",
+    [
+        {"via": "192.168.1.254"},
+        {"via": "192.168.1.254", "src": "192.168.1.220", "mtu": 1400},
+        {"nexthops": [{"via": "192.168.1.254"}, {"via": "10.0.0.1", "dev": "eth2"}]},
+    ],
+    ids=["via", "more", "nexthops"],
+)
+def test_a_default_route_among_the_routes_stays_the_only_one(converge, host, default):
+    eth1 = {"table": "gateway1", "addresses": ["192.168.1.220/24"]}
+    routes = [{"to": "default", **default}]
+    converge({"tables": {"gateway1": 201}, "interfaces": {"eth1": {**eth1, "routes": routes}}})
+    assert [route["dst"] for route in live.routes(host, 201)].count("default") == 1

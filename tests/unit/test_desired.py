@@ -57,6 +57,26 @@ def policy(name, entry, links=HOST, found=None):
     return lines(made.policies[name])
 
 
+@pytest.mark.parametrize("more", [{}, {"src": "192.168.1.220"}, {"mtu": 1400}, {"metric": 0}])
+def test_a_default_route_among_the_routes_takes_the_gateways_place(more):
+    entry = {"routes": [{"to": "default", "via": "192.168.1.1", **more}]}
+    found = {"eth1": desired.Found(gateways={4: "192.168.1.254"}, defaults={4: "192.168.1.253"})}
+    made = [line for line in policy("eth1", entry, found=found) if "default" in line]
+    assert len(made) == 1
+    assert made[0].startswith("-4 route default via 192.168.1.1 dev eth1")
+
+
+@pytest.mark.parametrize(
+    "more", [{"via": "192.168.1.1", "metric": 9}, {"type": "blackhole", "metric": 9}]
+)
+def test_a_default_route_for_the_worst_case_stands_beside_the_gateway(more):
+    entry = {"routes": [{"to": "default", **more}]}
+    found = {"eth1": desired.Found(gateways={4: "192.168.1.254"})}
+    made = [line for line in policy("eth1", entry, found=found) if "default" in line]
+    assert len(made) == 2
+    assert "-4 route default via 192.168.1.254 dev eth1 table 1" in made
+
+
 def errors(interfaces, links=HOST, found=None):
     made = outcome(interfaces, links, found)
     for message in made.errors:

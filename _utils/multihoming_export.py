@@ -1,0 +1,715 @@
+"""What a host does already, as the pillar that asks for just that.
+
+Pure. Every table that rules lead to is tried with the interfaces that it may belong to: the entry
+that would be written is read and applied to the host as any other, and kept when the outcome is
+what the kernel holds. So what is exported is expressible by construction, and what is not has a
+reason. A table is exported whole or not at all: once it is in the pillar it is owned, and whatever
+the pillar does not say of it would go away.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import multihoming_config as config
+import multihoming_desired as desired
+import multihoming_model as model
+import multihoming_rt_tables as rt_tables
+from multihoming_desired import Found
+from multihoming_model import Link, Route, Rule
+
+_KERNEL = 2  # RTPROT_KERNEL
+# What people and their scripts stamp on routes and rules (linux/rtnetlink.h): unspec, boot, static.
+# Whatever else made one would make it again next to ours.
+BY_HAND = (model.UNSPEC, model.BOOT, 4)
+
+_SELECTORS = set(config.RULE_KEYS[: config.RULE_KEYS.index("not")])
+
+_Item = Route | Rule
+_Entry = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was read of the host.
+
+    links
+        Interface -> what it is.
+    rules
+        Family -> all rules, in the kernel's order.
+    routes
+        Table id -> its routes, of every table that ``tables_in_use`` names.
+    tables
+        rt_tables.
+    served
+        Table id -> the interface whose files have lines for it.
+    found
+        Interface -> what files and main's default routes say of it.
+    unreadable
+        Interface -> why its files can't be understood.
+    """
+
+    links: Mapping[str, Link]
+    rules: Mapping[int, Sequence[Rule]]
+    routes: Mapping[int, Sequence[Route]]
+    tables: rt_tables.Tables
+    served: Mapping[int, str] = field(default_factory=dict)
+    found: Mapping[str, Found] = field(default_factory=dict)
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Export:
+    """The outcome: what stands under ``multihoming:``, and sentences about it.
+
+    left_out
+        What is not in the pillar, and what the pillar would change; each with its reason.
+    notes
+        What else is worth knowing.
+    """
+
+    pillar: Mapping[str, Any]
+    left_out: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Held:
+    """A table as the kernel holds it; ``named`` when its name stands in rt_tables."""
+
+    table: model.Table
+    named: bool
+    routes: tuple[Route, ...]
+    rules: tuple[Rule, ...]
+
+    @property
+    def word(self) -> str:
+        """What people call the table."""
+        return self.table.name if self.named else str(self.table.id)
+
+    @property
+    def items(self) -> tuple[_Item, ...]:
+        """Its routes and rules."""
+        return (*self.routes, *self.rules)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """An entry for a table; with ``obstacles`` it will not do, ``changes`` are what it alters."""
+
+    dev: str
+    entry: _Entry
+    changes: tuple[str, ...] = ()
+    obstacles: tuple[str, ...] = ()
+
+
+def tables_in_use(rules: Mapping[int, Iterable[Rule]]) -> set[int]:
+    """Return the ids of the tables that rules lead to, without the kernel's own."""
+    named = {rule.table for family in rules.values() for rule in family}
+    return {id_ for id_ in named if id_ is not None and id_ not in model.RESERVED_TABLES}
+
+
+def export(seen: Seen) -> Export:
+    """Return the pillar that describes what the host holds, and what it does not describe."""
+    fits: dict[str, tuple[_Held, _Fit]] = {}
+    left_out: list[str] = []
+    for held in _tables(seen):
+        fit = _fitting(seen, held, fits)
+        if fit.obstacles:
+            left_out += [f"{_title(held, fit.dev)}: {why}" for why in fit.obstacles]
+        else:
+            fits[fit.dev] = held, fit
+    fits, refused = _agreeing(seen, fits)
+    left_out += refused + _foreign(seen)
+    notes = [
+        f"{_title(held, dev)}: {why}" for dev, (held, fit) in fits.items() for why in fit.changes
+    ]
+    notes += _remarks(seen, fits)
+    return Export(_pillar(seen, fits), tuple(left_out), tuple(notes))
+
+
+def candidates(seen: Seen) -> set[str]:
+    """Return the interfaces that may become part of the pillar."""
+    return {dev for held in _tables(seen) for dev in _candidates(seen, held)}
+
+
+# --- tables -----------------------------------------------------------------------------------
+
+
+def _tables(seen: Seen) -> Iterator[_Held]:
+    """Yield every table that is used for anything, by id."""
+    leading: dict[int, list[Rule]] = {}
+    for family in model.FAMILIES:
+        for rule in seen.rules.get(family, ()):
+            leading.setdefault(rule.table or 0, []).append(rule)
+    used = {*leading, *seen.served, *(id_ for id_, routes in seen.routes.items() if routes)}
+    names = _names(seen.tables, used)
+    for id_ in sorted(used - model.RESERVED_TABLES.keys()):
+        table = model.Table(names[id_], id_)
+        routes, rules = seen.routes.get(id_, ()), leading.get(id_, ())
+        yield _Held(table, table.name in seen.tables.ids, tuple(routes), tuple(rules))
+
+
+def _names(tables: rt_tables.Tables, used: Iterable[int]) -> dict[int, str]:
+    """Return id -> name; one that has none gets a free one."""
+    taken = tables.ids
+    names = {id_: name for name, id_ in reversed(taken.items())}
+    for id_ in used:
+        name = f"table{id_}"
+        while id_ not in names and name in taken:
+            name += "_"
+        names.setdefault(id_, name)
+    return names
+
+
+def _title(held: _Held, dev: str) -> str:
+    known = [str(held.table.id) if held.named else "", dev]
+    more = ", ".join(filter(None, known))
+    return f"table {held.word} ({more})" if more else f"table {held.word}"
+
+
+def _candidates(seen: Seen, held: _Held) -> list[str]:
+    """Return the interfaces that a table may belong to, the likeliest first."""
+    defaults = [route for route in held.routes if route.to == "default"]
+    defaults.sort(key=lambda route: route.metric)
+    likely = [dev for route in defaults for dev in route.devices]
+    likely += [seen.served[held.table.id]] if held.table.id in seen.served else []
+    likely += [dev for route in held.routes for dev in route.devices]
+    sources = {rule.src for rule in held.rules}
+    likely += [
+        dev
+        for dev, link in seen.links.items()
+        if any(address.address in sources for address in link.addresses)
+    ]
+    return list(dict.fromkeys(likely))
+
+
+def _fitting(seen: Seen, held: _Held, taken: Mapping[str, tuple[_Held, _Fit]]) -> _Fit:
+    """Return the best entry for a table."""
+    problem = _table_problem(seen, held)
+    if problem:
+        return _Fit("", {}, obstacles=(problem,))
+    fits: list[_Fit] = []
+    for dev in _candidates(seen, held):
+        fits += _tried(seen, held, dev, taken)
+        if not fits[-1].changes and not fits[-1].obstacles:
+            break
+    good = [fit for fit in fits if not fit.obstacles]
+    if not good:
+        return [fit for fit in fits if fit.dev == fits[0].dev][-1]
+    best = min(good, key=lambda fit: len(fit.changes))
+    return replace(best, entry=_shortened(seen, held, best.dev, best.entry))
+
+
+def _tried(
+    seen: Seen, held: _Held, dev: str, taken: Mapping[str, tuple[_Held, _Fit]]
+) -> list[_Fit]:
+    """Return an interface's entries, up to the first that changes nothing."""
+    obstacles = _obstacles(seen, held, dev)
+    if dev in taken:
+        obstacles = [f"{dev} has the table {taken[dev][0].word}, and may have one only"]
+    if obstacles:
+        return [_Fit(dev, {}, obstacles=tuple(obstacles))]
+    fits: list[_Fit] = []
+    for entry in _entries(held, dev, seen.links[dev]):
+        fits.append(_checked(seen, held, dev, entry))
+        if not fits[-1].changes and not fits[-1].obstacles:
+            break
+    return fits
+
+
+def _table_problem(seen: Seen, held: _Held) -> str | None:
+    """Return what keeps a table from any pillar."""
+    name = held.table.name
+    problem = rt_tables.check_name(name)
+    if problem:
+        return f"its name in rt_tables will not do: {problem}"
+    conflicts = rt_tables.conflicts(seen.tables, {name: held.table.id})
+    if conflicts:
+        return conflicts[0]
+    if any(route.protocol == _KERNEL for route in held.routes):
+        return "the kernel keeps routes of its own in it, as in the table of a VRF"
+    if not _candidates(seen, held):
+        return "rules lead to it, but nothing says which interface it is for: it has no routes"
+    return None
+
+
+# --- what can't be said -----------------------------------------------------------------------
+
+
+def _obstacles(seen: Seen, held: _Held, dev: str) -> list[str]:
+    """Return what keeps a table from being the interface's."""
+    if dev not in seen.links or not seen.links[dev].up:
+        state = "is down" if dev in seen.links else "is not on this host"
+        return [f"{dev} {state}, so the kernel holds no routes of it; bring it up and export again"]
+    found = [(item, _why_not(item, dev)) for item in held.items]
+    reasons = [f"`{_words(item, held.word)}` {why}" for item, why in found if why]
+    if reasons:
+        return reasons
+    if not any(route.to == "default" for route in held.routes):
+        return ["it has no default route, and every policy has one"]
+    if not _from_rules(held, seen.links[dev]):
+        return [f"no rule leads to it from an address of {dev}, and every policy has such a rule"]
+    return []
+
+
+def _why_not(item: _Item, dev: str) -> str | None:
+    """Return why the pillar can't say a route or rule."""
+    if item.protocol not in BY_HAND:
+        return f"belongs to whoever made it: its protocol is {model.protocol_name(item.protocol)}"
+    if item.other:
+        unknown = ", ".join(name for name, _ in item.other)
+        return f"has {unknown}, for which the pillar has no word"
+    return None if isinstance(item, Rule) else _why_no_route(item, dev)
+
+
+def _why_no_route(item: Route, dev: str) -> str | None:
+    if item.type not in model.ROUTE_TYPES:
+        return f"is of the type {item.type}, for which the pillar has no word"
+    if any(hop.onlink for hop in item.nexthops):
+        return "has a next hop with onlink, for which the pillar has no word"
+    if item.dev not in (None, dev) and (not item.via or item.onlink):
+        return f"leaves by {item.dev}, and the table would be {dev}'s"
+    return None
+
+
+def _words(item: _Item, name: str | None) -> str:
+    words = (
+        model.rule_words(item, name) if isinstance(item, Rule) else model.route_words(item, name)
+    )
+    return " ".join([f"-{item.family}", "rule" if isinstance(item, Rule) else "route", *words])
+
+
+def _foreign(seen: Seen) -> list[str]:
+    """Name the rules that lead to no table of ours, the kernel's first three aside."""
+    names = {id_: name for name, id_ in seen.tables.ids.items()}
+    return [
+        f"`{_words(rule, names.get(rule.table or 0))}` leads to no table that the pillar can name, "
+        "and stays as it is"
+        for family in model.FAMILIES
+        for rule in seen.rules.get(family, ())
+        if (rule.table or 0) in model.RESERVED_TABLES and not _is_kernels(rule)
+    ]
+
+
+def _is_kernels(rule: Rule) -> bool:
+    first = {0: 255, 32766: 254, 32767: 253}
+    return replace(rule, protocol=model.UNSPEC) == Rule(
+        rule.family, rule.priority, first.get(rule.priority or 0)
+    )
+
+
+# --- entries ----------------------------------------------------------------------------------
+
+
+def _entries(held: _Held, dev: str, link: Link) -> Iterator[_Entry]:
+    """Yield the ways to say a table: the usual one first, then those that make less of their own.
+
+    An address with its whole length has no subnet for which a route is made.
+    """
+    rules = _from_rules(held, link)
+    whole = [_address(rule, link) for rule in rules]
+    yield _entry(held, dev, rules, whole, any_default=False)
+    yield _entry(held, dev, rules, _with_subnets(held, dev, whole), any_default=False)
+    yield _entry(held, dev, rules, whole, any_default=True)
+
+
+def _from_rules(held: _Held, link: Link) -> list[Rule]:
+    """Return the rules that become ``addresses``: of one priority, one for each address.
+
+    Those of the interface's own addresses; else those of any address; else, where a rule has a
+    whole prefix, what it does for each of the interface's addresses.
+    """
+    plain = [_normal(rule) for rule in held.rules if _is_plain(rule)]
+    single = [rule for rule in plain if "/" not in (rule.src or "/")]
+    own = [rule for rule in single if rule.src in _live(link)]
+    chosen = own or single or _covered(plain, link)
+    if not chosen:
+        return []
+    counts = Counter(rule.priority for rule in chosen)
+    priority = min(counts, key=lambda number: (-counts[number], number != config.DEFAULT_PRIORITY))
+    return list(dict.fromkeys(rule for rule in chosen if rule.priority == priority))
+
+
+def _covered(plain: Iterable[Rule], link: Link) -> list[Rule]:
+    return [
+        replace(rule, src=address.address)
+        for rule in plain
+        for address in link.addresses
+        if rule.src and address.family == rule.family and address.address in model.network(rule.src)
+    ]
+
+
+def _is_plain(rule: Rule) -> bool:
+    return _normal(rule) == Rule(rule.family, rule.priority, rule.table, src=rule.src)
+
+
+def _normal(item: Any) -> Any:
+    """Return a route or rule as this package would stamp it."""
+    protocol = model.UNSPEC if isinstance(item, Rule) else model.BOOT
+    return item if item.protocol == protocol else replace(item, protocol=protocol)
+
+
+def _live(link: Link) -> dict[str, int]:
+    return {address.address: address.length for address in link.addresses}
+
+
+def _address(rule: Rule, link: Link) -> config.Address:
+    address = rule.src or ""
+    return config.Address(rule.family, address, _live(link).get(address, _bits(rule.family)))
+
+
+def _bits(family: int) -> int:
+    return 32 if family == 4 else 128
+
+
+def _with_subnets(
+    held: _Held, dev: str, addresses: Iterable[config.Address]
+) -> list[config.Address]:
+    """Give addresses their whole length where the table lacks the route to their subnet.
+
+    The address that is the source of such a route comes first.
+    """
+    there = set(map(_normal, held.routes))
+    sources = []
+    others = []
+    for address in addresses:
+        route = _subnet_route(held, dev, address)
+        if route in there:
+            sources.append(address)
+        else:
+            others.append(address)
+    reached = {_subnet(address) for address in sources}
+    return sources + [
+        address if _subnet(address) in reached else replace(address, length=_bits(address.family))
+        for address in others
+    ]
+
+
+def _subnet(address: config.Address) -> str:
+    return model.network_of(address.address, address.length)
+
+
+def _subnet_route(held: _Held, dev: str, address: config.Address) -> Route:
+    return _made(held, dev, address.family, to=_subnet(address), src=address.address)
+
+
+def _made(held: _Held, dev: str, family: int, **fields: Any) -> Route:
+    """Return a route that every policy makes."""
+    scope = model.default_scope("unicast", family, "via" in fields)
+    metric = model.default_metric(family)
+    return model.canonical(
+        Route(family, held.table.id, dev=dev, scope=scope, metric=metric, **fields)
+    )
+
+
+def _is_plain_default(route: Route, dev: str) -> bool:
+    plain = Route(
+        route.family,
+        route.table,
+        "default",
+        via=route.via,
+        dev=dev,
+        metric=model.default_metric(route.family),
+        onlink=route.onlink,
+    )
+    return route.via is not None and _normal(route) == plain
+
+
+def _gateways(
+    held: _Held, dev: str, addresses: Sequence[config.Address], any_default: bool
+) -> list[Route]:
+    """Return the default routes that ``gateway`` can say, at most one of each family.
+
+    any_default
+        Take the best default route through the interface also where it has more to it, and where
+        only something outside of the table tells how its gateway is reached.
+    """
+    found: dict[int, Route] = {}
+    for route in sorted(held.routes, key=lambda route: route.metric):
+        via, family = route.via, route.family
+        if route.to != "default" or not via or route.dev != dev or family in found:
+            continue
+        reached = _reached(via, family, addresses)
+        if not any_default and not (_is_plain_default(route, dev) and (reached or route.onlink)):
+            continue
+        onlink = route.onlink or not reached
+        if all(other.onlink == onlink for other in found.values()):
+            found[family] = _made(held, dev, family, to="default", via=via, onlink=onlink)
+    return [found[family] for family in sorted(found)]
+
+
+def _reached(gateway: str, family: int, addresses: Iterable[config.Address]) -> bool:
+    mine = [address for address in addresses if address.family == family]
+    if family == 6 and gateway.startswith(("fe8", "fe9", "fea", "feb")):
+        return bool(mine)
+    return any(gateway in model.network(_subnet(address)) for address in mine)
+
+
+def _entry(
+    held: _Held,
+    dev: str,
+    from_rules: Sequence[Rule],
+    addresses: Sequence[config.Address],
+    any_default: bool,
+) -> _Entry:
+    """Return what stands under the interface's name."""
+    priority = from_rules[0].priority
+    families = {address.family for address in addresses}
+    gateways = _gateways(held, dev, addresses, any_default)
+    own = {*gateways, *(_subnet_route(held, dev, address) for address in addresses)}
+    keys = {route.key for route in own}
+    entry: _Entry = {
+        "table": held.table.name,
+        "addresses": [str(address) for address in addresses],
+    }
+    if gateways:
+        vias = [route.via for route in gateways]
+        entry["gateway"] = vias if len(vias) > 1 else vias[0]
+        if gateways[0].onlink:
+            entry["onlink"] = True
+    if priority != config.DEFAULT_PRIORITY:
+        entry["priority"] = priority
+    routes = [_normal(route) for route in held.routes if _normal(route).key not in keys]
+    entry["routes"] = _specs([(r.family, _route_spec(r, dev)) for r in routes], families, "to")
+    rules = [_normal(rule) for rule in held.rules if _normal(rule) not in from_rules]
+    entry["rules"] = _specs([(r.family, _rule_spec(r, priority)) for r in rules], families, "from")
+    return {key: value for key, value in entry.items() if value != []}
+
+
+def _specs(found: Sequence[tuple[int, _Entry]], families: set[int], pin: str) -> list[_Entry]:
+    """Return the entries of a list, each once.
+
+    One without an address is made for every family of the interface; where only some have it, the
+    prefix of all addresses in ``pin`` says which.
+    """
+    having: dict[str, set[int]] = {}
+    for family, spec in found:
+        having.setdefault(repr(spec), set()).add(family)
+    specs: list[_Entry] = []
+    for family, spec in found:
+        everywhere = _has_address(spec) or having[repr(spec)] == families
+        pinned = spec if everywhere else {**spec, pin: "0.0.0.0/0" if family == 4 else "::/0"}
+        if pinned not in specs:
+            specs.append(pinned)
+    return specs
+
+
+def _has_address(spec: _Entry) -> bool:
+    named = [spec.get(key) for key in ("from", "to", "via", "src")]
+    named += [hop.get("via") for hop in spec.get("nexthops", ())]
+    return any(text not in (None, "default", "all") for text in named)
+
+
+def _route_spec(route: Route, dev: str) -> _Entry:
+    """Return a route in the pillar's words, without what is so by default."""
+    spec = model.route_dict(route, {})
+    usual = {"type": "unicast", "metric": model.default_metric(route.family)}
+    reached = bool(route.via or route.nexthops)
+    if route.scope == model.default_scope(route.type, route.family, reached):
+        usual["scope"] = spec.get("scope")
+    if route.via and route.dev != dev:
+        spec["nexthops"] = [{"via": spec.pop("via"), "dev": route.dev}]
+    for hop in spec.get("nexthops", ()):
+        if hop.get("weight") == 1:
+            del hop["weight"]
+    return _said(spec, config.ROUTE_KEYS, usual)
+
+
+def _rule_spec(rule: Rule, priority: int | None) -> _Entry:
+    """Return a rule in the pillar's words, without what is so by default."""
+    usual = {"action": "lookup", "priority": priority, "from": "all"}
+    spec = _said(model.rule_dict(rule, {}), config.RULE_KEYS, usual)
+    spec.update({key: int(spec[key]) for key in ("sport", "dport") if spec.get(key, "-").isdigit()})
+    return spec if set(spec) & _SELECTORS else {"from": "all", **spec}
+
+
+def _said(spec: _Entry, keys: Iterable[str], usual: Mapping[str, Any]) -> _Entry:
+    return {key: spec[key] for key in keys if key in spec and spec[key] != usual.get(key)}
+
+
+# --- checked ----------------------------------------------------------------------------------
+
+
+def _checked(seen: Seen, held: _Held, dev: str, entry: _Entry) -> _Fit:
+    """Return an entry with what it would do to the host."""
+    if "gateway" not in entry and dev in seen.unreadable:
+        return _Fit(dev, entry, obstacles=(seen.unreadable[dev],))
+    made, errors = _outcome(seen, held, dev, entry, _found(seen, held, dev))
+    if errors:
+        return _Fit(dev, entry, obstacles=tuple(f"a pillar may not say it: {e}" for e in errors))
+    changes, obstacles = _differences(held, made, entry)
+    return _Fit(dev, entry, tuple(changes), tuple(obstacles))
+
+
+def _outcome(
+    seen: Seen, held: _Held, dev: str, entry: _Entry, found: Found
+) -> tuple[list[_Item], list[str]]:
+    """Return (routes and rules, errors) that an entry comes to on the host."""
+    table = held.table
+    wanted, errors = config.parse({"tables": {table.name: table.id}, "interfaces": {dev: entry}})
+    if errors:
+        return [], errors
+    outcome = desired.policies(wanted, seen.links, {dev: found})
+    if outcome.errors:
+        return [], list(outcome.errors)
+    policy = outcome.policies[dev]
+    return [*policy.routes, *policy.rules], []
+
+
+def _found(seen: Seen, held: _Held, dev: str) -> Found:
+    """Return what the host says of an interface once the table is its own."""
+    said = seen.found.get(dev, Found())
+    own = {
+        route.family: route.via
+        for route in held.routes
+        if route.to == "default" and route.via and route.dev == dev
+    }
+    return replace(said, defaults={**own, **said.defaults})
+
+
+def _differences(held: _Held, made: Sequence[_Item], entry: _Entry) -> tuple[list[str], list[str]]:
+    """Return (changes that keep every packet on its way, obstacles)."""
+    name = held.word
+    changes = _restamped(held, set(made))
+    there = dict.fromkeys(map(_normal, held.items))
+    lost = dict.fromkeys(item for item in there if item not in set(made))
+    obstacles = []
+    for item in dict.fromkeys(item for item in made if item not in there):
+        twin = next((old for old in lost if _goes_the_same_way(old, item)), None)
+        if twin:
+            del lost[twin]
+            changes.append(f"`{_words(twin, name)}` would become `{_words(item, name)}`")
+        elif _is_harmless(item, held):
+            changes.append(f"`{_words(item, name)}` would be added: every policy has it")
+        else:
+            obstacles.append(
+                f"`{_words(item, name)}` would be added, and the pillar has no word against it"
+            )
+    besides = "the subnets of the addresses get routes of their own"
+    if "gateway" in entry:
+        besides = "the subnets of the addresses and the gateway get routes of their own"
+    obstacles += [f"`{_words(item, name)}` can't stand beside the rest: {besides}" for item in lost]
+    return changes, obstacles
+
+
+def _restamped(held: _Held, wanted: set[_Item]) -> list[str]:
+    """Name what stays but for its protocol, and what is there more than once."""
+    changes = []
+    other = [item for item in held.items if item not in wanted and _normal(item) in wanted]
+    if other:
+        names = sorted({model.protocol_name(item.protocol) for item in other})
+        changes.append(
+            f"{len(other)} of its routes and rules have the protocol {', '.join(names)}, and would "
+            "be made anew as a plain `ip` line makes them"
+        )
+    counts = Counter(map(_normal, held.items))
+    changes += [
+        f"`{_words(item, held.word)}` is there {count} times, and would be there once"
+        for item, count in counts.items()
+        if count > 1
+    ]
+    return changes
+
+
+def _goes_the_same_way(old: _Item, new: _Item) -> bool:
+    """Tell whether a default route is only said in another way.
+
+    A packet that comes to the table by its source address needs none from the route, and a gateway
+    that the kernel has found once is on the link.
+    """
+    if isinstance(old, Rule) or isinstance(new, Rule) or old.to != "default":
+        return False
+    return replace(old, src=None, onlink=new.onlink) == new
+
+
+def _is_harmless(item: _Item, held: _Held) -> bool:
+    """Tell whether something that comes new keeps every packet on its way.
+
+    Subnets are reached directly instead of through the router, rules go where a rule for the whole
+    prefix goes; but a default route must do what the best one does.
+    """
+    if isinstance(item, Rule) or item.to != "default":
+        return True
+    defaults = [
+        _normal(route)
+        for route in held.routes
+        if (route.to, route.family) == ("default", item.family)
+    ]
+    best = min(defaults, key=lambda route: route.metric, default=None)
+    return best is not None and replace(best, metric=item.metric, src=None) == item
+
+
+def _shortened(seen: Seen, held: _Held, dev: str, entry: _Entry) -> _Entry:
+    """Leave out what the interface's files (and, for addresses, its live ones) say as well.
+
+    A gateway that only the live routes tell is written: they may change.
+    """
+    if dev in seen.unreadable:
+        return entry
+    found = seen.found.get(dev, Found())
+    cases = [replace(found, defaults={}), _found(seen, held, dev)]
+    wanted = [set(_outcome(seen, held, dev, entry, case)[0]) for case in cases]
+    for key in ("gateway", "addresses"):
+        shorter = {name: value for name, value in entry.items() if name != key}
+        made = [_outcome(seen, held, dev, shorter, case) for case in cases]
+        if not any(errors for _, errors in made) and [set(items) for items, _ in made] == wanted:
+            entry = shorter
+    return entry
+
+
+# --- the whole --------------------------------------------------------------------------------
+
+
+def _agreeing(
+    seen: Seen, fits: dict[str, tuple[_Held, _Fit]]
+) -> tuple[dict[str, tuple[_Held, _Fit]], list[str]]:
+    """Return the entries that go together in one pillar, and why the others don't."""
+    if not _errors(seen, fits):
+        return fits, []
+    kept: dict[str, tuple[_Held, _Fit]] = {}
+    refused = []
+    for dev, fit in fits.items():
+        errors = _errors(seen, {**kept, dev: fit})
+        if errors:
+            title = _title(fit[0], dev)
+            refused += [f"{title}: a pillar may not say it: {error}" for error in errors]
+        else:
+            kept[dev] = fit
+    return kept, refused
+
+
+def _errors(seen: Seen, fits: Mapping[str, tuple[_Held, _Fit]]) -> list[str]:
+    wanted, errors = config.parse(_pillar(seen, fits))
+    found = {dev: _found(seen, held, dev) for dev, (held, _) in fits.items()}
+    return [*errors, *desired.policies(wanted, seen.links, found).errors]
+
+
+def _pillar(seen: Seen, fits: Mapping[str, tuple[_Held, _Fit]]) -> dict[str, Any]:
+    """Return the whole; names that are registered and unused stay registered."""
+    tables = {held.table.name: held.table.id for held, _ in fits.values()}
+    used = {held.table.id for held in _tables(seen)}
+    tables.update({name: id_ for name, id_ in seen.tables.owned.items() if id_ not in used})
+    return {"tables": tables, "interfaces": {dev: fit.entry for dev, (_, fit) in fits.items()}}
+
+
+def _remarks(seen: Seen, fits: Mapping[str, tuple[_Held, _Fit]]) -> list[str]:
+    """Say which names are new, and which addresses may not last."""
+    remarks = []
+    for dev, (held, fit) in fits.items():
+        if not held.named:
+            remarks.append(
+                f"table {held.word} has no name in rt_tables; write another one than "
+                f"{held.table.name} if you like"
+            )
+        written = {text.partition("/")[0] for text in fit.entry.get("addresses", ())}
+        remarks += [
+            f"{dev}: {address.address} is a DHCP or temporary address; the pillar names it as it "
+            "is now"
+            for address in seen.links[dev].addresses
+            if address.address in written and not address.permanent
+        ]
+    return remarks

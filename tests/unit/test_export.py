@@ -1,0 +1,482 @@
+"""What a host holds, as a pillar: the shortest that says just that, and what no pillar can say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import multihoming_config as config
+import multihoming_desired as desired
+import multihoming_export as export
+import multihoming_model as model
+import multihoming_rt_tables as rt_tables
+import pytest
+from multihoming_desired import Found
+from multihoming_export import Seen
+from multihoming_model import Link, LinkAddress, Rule
+
+NAMES = {"gateway1": 201, "gateway2": 202}
+DEFAULT = "route default via 192.168.1.254 dev eth1 table 201"
+SUBNET = "route 192.168.1.0/24 dev eth1 src 192.168.1.220 table 201"
+RULE = "rule from 192.168.1.220 table 201 priority 20000"
+ETH1 = (SUBNET, DEFAULT, RULE)
+ETH1_6 = (
+    "route 2001:db8:1::/64 dev eth1 src 2001:db8:1::220 table 201",
+    "route default via 2001:db8:1::254 dev eth1 table 201",
+    "rule from 2001:db8:1::220 table 201 priority 20000",
+)
+ETH2 = (
+    "route 10.0.0.0/8 dev eth2 src 10.0.0.99 table 202",
+    "route default via 10.0.0.1 dev eth2 table 202",
+    "rule from 10.0.0.99 table 202 priority 20000",
+)
+PLAIN = {"table": "gateway1", "gateway": "192.168.1.254"}
+V4 = {"addresses": ["192.168.1.220/24"]}
+
+
+def link(name, *addresses, up=True, permanent=True):
+    found = (LinkAddress(*model.parse_interface(text), permanent, True) for text in addresses)
+    return Link(name, 1, up, tuple(found))
+
+
+def links(*eth1, **kwargs):
+    eth1 = eth1 or ("192.168.1.220/24",)
+    there = (link("lo"), link("eth1", *eth1, **kwargs), link("eth2", "10.0.0.99/8"))
+    return {each.name: each for each in there}
+
+
+BOTH = links("192.168.1.220/24", "2001:db8:1::220/64")
+
+
+def tables(text):
+    return rt_tables.parse({rt_tables.ETC: text}, False)
+
+
+def seen(*lines, there=None, names=NAMES, **kwargs):
+    """Return a host with such lines of `ip`; the family is that of the first address."""
+    routes, rules = {}, {4: [], 6: []}
+    for family in (4, 6):
+        rules[family].append(Rule(family, 0, 255, protocol=2))
+    for line in lines:
+        kind, *words = line.split()
+        family = 6 if ":" in line or "-6" in words else 4
+        words = [word for word in words if word != "-6"]
+        if kind == "rule":
+            rules[family].append(model.rule_from_words(words, family, {}))
+        else:
+            route = model.route_from_words(words, family, {})
+            routes.setdefault(route.table, []).append(route)
+    text = "".join(f"{id_} {name}\n" for name, id_ in names.items())
+    return Seen(there or links(), rules, routes, tables(text), **kwargs)
+
+
+def entry(*lines, **kwargs):
+    """Return what stands under eth1; nothing is left out, and it comes to what is there."""
+    host = seen(*lines, **kwargs)
+    found = export.export(host)
+    assert found.left_out == ()
+    assert list(found.pillar["interfaces"]) == ["eth1"]
+    assert_comes_to(host, found.pillar)
+    return found.pillar["interfaces"]["eth1"]
+
+
+def assert_comes_to(host, pillar):
+    wanted, errors = config.parse(pillar)
+    assert errors == []
+    outcome = desired.policies(wanted, host.links, host.found)
+    assert outcome.errors == ()
+    for policy in outcome.policies.values():
+        id_ = policy.table.id
+        held = [rule for rules in host.rules.values() for rule in rules if rule.table == id_]
+        assert sorted(map(repr, policy.routes)) == sorted(map(repr, host.routes[id_]))
+        assert sorted(map(repr, policy.rules)) == sorted(map(repr, held))
+
+
+def left_out(*lines, **kwargs):
+    """Return the reasons; nothing is exported."""
+    found = export.export(seen(*lines, **kwargs))
+    assert found.pillar == {"tables": {}, "interfaces": {}}
+    return "\n".join(found.left_out)
+
+
+# --- what is short ----------------------------------------------------------------------------
+
+
+def test_a_usual_table():
+    assert entry(*ETH1) == PLAIN
+
+
+def test_both_families():
+    gateways = ["192.168.1.254", "2001:db8:1::254"]
+    assert entry(*ETH1, *ETH1_6, there=BOTH) == {"table": "gateway1", "gateway": gateways}
+
+
+def test_one_family_of_two():
+    assert entry(*ETH1, there=BOTH) == {**PLAIN, **V4}
+
+
+def test_a_priority_of_its_own():
+    rule = RULE.replace("20000", "100")
+    assert entry(SUBNET, DEFAULT, rule) == {**PLAIN, "priority": 100}
+
+
+def test_what_the_interfaces_files_say_is_not_repeated():
+    found = {"eth1": Found((config.Address(4, "192.168.1.220", 24),), {4: "192.168.1.254"})}
+    assert entry(*ETH1, found=found) == {"table": "gateway1"}
+
+
+def test_what_the_interfaces_files_say_otherwise_is_written():
+    found = {"eth1": Found((config.Address(4, "192.168.1.221", 24),), {4: "192.168.1.1"})}
+    assert entry(*ETH1, found=found) == {**PLAIN, **V4}
+
+
+def test_a_gateway_that_only_a_live_route_tells_is_written():
+    assert entry(*ETH1, found={"eth1": Found(defaults={4: "192.168.1.254"})}) == PLAIN
+
+
+def test_nothing_is_left_to_files_that_cannot_be_read():
+    assert entry(*ETH1, unreadable={"eth1": "ifcfg-eth1 line 3: ..."}) == {**PLAIN, **V4}
+
+
+def test_an_address_by_dhcp_is_written_and_named():
+    host = seen(*ETH1, there=links(permanent=False))
+    found = export.export(host)
+    assert found.pillar["interfaces"]["eth1"] == {**PLAIN, **V4}
+    assert "eth1: 192.168.1.220 is a DHCP or temporary address" in "\n".join(found.notes)
+
+
+# --- what stands where ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "spec"),
+    [
+        (
+            "10.9.0.0/16 via 192.168.1.3 metric 5 mtu 1400",
+            {"via": "192.168.1.3", "metric": 5, "mtu": 1400},
+        ),
+        (
+            "10.9.0.0/16 dev eth1 scope host src 192.168.1.220",
+            {"src": "192.168.1.220", "scope": "host"},
+        ),
+        ("10.9.0.0/16 via 192.0.2.1 onlink", {"via": "192.0.2.1", "onlink": True}),
+        ("blackhole 10.9.0.0/16", {"type": "blackhole"}),
+        ("10.9.0.0/16 via 10.0.0.7 dev eth2", {"nexthops": [{"via": "10.0.0.7", "dev": "eth2"}]}),
+        (
+            "10.9.0.0/16 nexthop via 192.168.1.3 dev eth1 weight 2 nexthop via 10.0.0.7 dev eth2",
+            {
+                "nexthops": [
+                    {"via": "192.168.1.3", "dev": "eth1", "weight": 2},
+                    {"via": "10.0.0.7", "dev": "eth2"},
+                ]
+            },
+        ),
+    ],
+)
+def test_more_routes(line, spec):
+    if "via" in spec:
+        line += " dev eth1"
+    made = entry(*ETH1, f"route {line} table 201")
+    assert made == {**PLAIN, "routes": [{"to": "10.9.0.0/16", **spec}]}
+
+
+@pytest.mark.parametrize(
+    ("line", "spec"),
+    [
+        ("fwmark 0x1/0xff priority 30", {"fwmark": "0x1/0xff", "priority": 30}),
+        ("from 10.20.0.0/16 to 10.9.0.0/16", {"from": "10.20.0.0/16", "to": "10.9.0.0/16"}),
+        ("not iif eth2 priority 7", {"iif": "eth2", "not": True, "priority": 7}),
+        (
+            "ipproto tcp dport 80 tos 0x10 priority 8",
+            {"ipproto": "tcp", "dport": 80, "tos": "0x10", "priority": 8},
+        ),
+        (
+            "from all suppress_prefixlength 0 priority 9",
+            {"from": "all", "suppress_prefixlength": 0, "priority": 9},
+        ),
+        (
+            "from 10.66.0.0/16 prohibit priority 10",
+            {"from": "10.66.0.0/16", "action": "prohibit", "priority": 10},
+        ),
+        (
+            "oif eth1 goto 32766 priority 10",
+            {"oif": "eth1", "action": "goto 32766", "priority": 10},
+        ),
+        (
+            "uidrange 0-9 sport 1-99 priority 11",
+            {"uidrange": "0-9", "sport": "1-99", "priority": 11},
+        ),
+        ("from 192.168.1.220 priority 99", {"from": "192.168.1.220", "priority": 99}),
+    ],
+)
+def test_more_rules(line, spec):
+    if "priority" not in line:
+        line += " priority 20000"
+    assert entry(*ETH1, f"rule {line} table 201") == {**PLAIN, "rules": [spec]}
+
+
+def test_what_both_families_have_stands_once():
+    lines = [
+        f"{line} {family}"
+        for family in ("", "-6")
+        for line in (
+            "rule fwmark 1 priority 30 table 201",
+            "route unreachable default metric 4000 table 201",
+        )
+    ]
+    made = entry(*ETH1, *ETH1_6, *lines, there=BOTH)
+    assert made["rules"] == [{"fwmark": "0x1", "priority": 30}]
+    assert made["routes"] == [{"to": "default", "type": "unreachable", "metric": 4000}]
+
+
+def test_what_one_family_of_two_has_says_which():
+    lines = [
+        "rule fwmark 1 priority 30 table 201",
+        "rule -6 fwmark 2 priority 31 table 201",
+        "route -6 unreachable default metric 4000 table 201",
+    ]
+    made = entry(*ETH1, *ETH1_6, *lines, there=BOTH)
+    assert [rule["from"] for rule in made["rules"]] == ["0.0.0.0/0", "::/0"]
+    assert made["routes"][0]["to"] == "::/0"
+
+
+def test_rules_of_several_addresses_at_the_priority_that_most_have():
+    rules = [
+        RULE,
+        "rule from 192.168.1.221 table 201 priority 300",
+        "rule from 192.168.1.222 table 201 priority 300",
+    ]
+    there = links("192.168.1.220/24", "192.168.1.221/24", "192.168.1.222/24")
+    subnet = SUBNET.replace("src 192.168.1.220", "src 192.168.1.222")
+    assert entry(subnet, DEFAULT, *rules, there=there) == {
+        **PLAIN,
+        "priority": 300,
+        "addresses": ["192.168.1.222/24", "192.168.1.221/24"],
+        "rules": [{"from": "192.168.1.220", "priority": 20000}],
+    }
+
+
+def test_of_priorities_that_as_many_have_the_usual_one():
+    made = entry(SUBNET, DEFAULT, RULE.replace("20000", "99"), RULE)
+    assert made == {**PLAIN, "rules": [{"from": "192.168.1.220", "priority": 99}]}
+
+
+def test_an_address_without_a_route_to_its_subnet():
+    made = entry(DEFAULT + " onlink", RULE)
+    assert made == {**PLAIN, "addresses": ["192.168.1.220/32"], "onlink": True}
+
+
+def test_a_default_route_without_gateway():
+    made = entry("route default dev eth1 table 201", RULE)
+    assert made == {
+        "table": "gateway1",
+        "addresses": ["192.168.1.220/32"],
+        "routes": [{"to": "default"}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("more", "spec"),
+    [
+        ("via 192.168.1.254 dev eth1 src 192.168.1.220", {"src": "192.168.1.220"}),
+        ("via 192.168.1.254 dev eth1 mtu 1400", {"mtu": 1400}),
+    ],
+)
+def test_a_default_route_with_more_to_it(more, spec):
+    found = {"eth1": Found(defaults={4: "192.168.1.1"})}
+    made = entry(SUBNET, f"route default {more} table 201", RULE, found=found)
+    route = {"to": "default", "via": "192.168.1.254", **spec}
+    assert made == {"table": "gateway1", "routes": [route]}
+
+
+def test_a_route_to_the_subnet_without_source():
+    assert entry(SUBNET.replace("src 192.168.1.220 ", ""), DEFAULT, RULE) == {
+        "table": "gateway1",
+        "addresses": ["192.168.1.220/32"],
+        "routes": [{"to": "192.168.1.0/24"}, {"to": "default", "via": "192.168.1.254"}],
+    }
+
+
+def test_the_rule_of_an_address_that_is_elsewhere():
+    rule = "rule from 192.0.2.55 table 201 priority 20000"
+    made = entry(DEFAULT + " onlink", rule)
+    assert made == {**PLAIN, "addresses": ["192.0.2.55/32"], "onlink": True}
+
+
+# --- tables -----------------------------------------------------------------------------------
+
+
+def test_two_interfaces():
+    found = export.export(seen(*ETH1, *ETH2))
+    assert found.pillar == {
+        "tables": NAMES,
+        "interfaces": {"eth1": PLAIN, "eth2": {"table": "gateway2", "gateway": "10.0.0.1"}},
+    }
+
+
+def test_a_table_without_a_name_gets_a_free_one():
+    found = export.export(seen(*ETH1, names={"table201": 7}))
+    assert found.pillar["tables"] == {"table201_": 201}
+    assert "no name" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [({"1st": 201}, "is not a table name"), ({"one": 201, "two": 201}, "already calls table 201")],
+)
+def test_a_name_that_no_pillar_may_have(names, why):
+    assert why in left_out(*ETH1, names=names)
+
+
+def test_names_without_use_are_nobodys_business():
+    assert export.export(seen()).pillar == {"tables": {}, "interfaces": {}}
+
+
+def test_a_managed_name_without_use_stays_managed():
+    host = replace(seen(), tables=tables(f"7 spare {rt_tables.MARKER}\n8 other\n"))
+    assert export.export(host).pillar == {"tables": {"spare": 7}, "interfaces": {}}
+
+
+def test_the_rules_that_every_host_has_are_not_mentioned():
+    lines = ["rule from all table 254 priority 32766", "rule from all table 253 priority 32767"]
+    assert export.export(seen(*lines)).left_out == ()
+
+
+# --- what can't be said -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("route throw 10.9.0.0/16 table 201", "type throw"),
+        ("route 10.9.0.0/16 via 192.168.1.3 dev eth1 advmss 500 table 201", "has advmss"),
+        ("route 10.9.0.0/16 via 192.168.1.3 dev eth1 proto 11 table 201", "its protocol is 11"),
+        ("route local 10.9.0.1 dev eth1 proto kernel table 201", "VRF"),
+        ("route 10.9.0.0/16 dev eth2 table 201", "leaves by eth2"),
+        (
+            "route 10.9.0.0/16 table 201 nexthop via 192.168.1.3 dev eth1 onlink "
+            "nexthop via 192.168.1.4 dev eth1",
+            "onlink",
+        ),
+        ("rule fwmark 1 table 201 priority 30 realms 3", "has realms"),
+        ("rule fwmark 1 table 201 priority 30 protocol kernel", "its protocol is kernel"),
+        ("rule fwmark 1 table 201 priority 0", "rules[0].priority: 0 is not"),
+        ("rule to 10.9.0.0/16 table 201 priority 20000 prohibit", "which comes first is undefined"),
+        ("route default via 192.168.1.1 dev eth1 table 201", "can't stand beside the rest"),
+    ],
+)
+def test_what_the_pillar_has_no_word_for_keeps_its_table_out(line, why):
+    assert why in left_out(*ETH1, line)
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        ((SUBNET, DEFAULT), "no rule leads to it"),
+        ((SUBNET, RULE), "no default route"),
+        ((SUBNET, DEFAULT, "rule fwmark 1 table 201 priority 30"), "no rule leads to it"),
+        ((SUBNET, DEFAULT, RULE.replace("20000", "40000")), "a number from 1 to 32765"),
+        (("rule from 192.0.2.9 table 201 priority 20000",), "which interface it is for"),
+    ],
+)
+def test_what_every_policy_has(lines, why):
+    assert why in left_out(*lines)
+
+
+def test_a_source_address_of_the_subnet_that_is_elsewhere():
+    subnet = SUBNET.replace("src 192.168.1.220", "src 192.168.1.9")
+    assert "can't stand beside the rest" in left_out(subnet, DEFAULT, RULE)
+
+
+def test_a_table_that_would_get_mains_default_route_as_well():
+    lines = (SUBNET, RULE, "route default dev eth1 metric 9 table 201")
+    found = {"eth1": Found(defaults={4: "192.168.1.1"})}
+    why = "via 192.168.1.1 dev eth1 table gateway1` would be added, and the pillar has no word"
+    assert why in left_out(*lines, found=found)
+
+
+def test_a_table_without_gateway_where_files_cannot_be_read():
+    lines = (SUBNET, RULE, "route default dev eth1 table 201")
+    assert "ifcfg-eth1 line 3" in left_out(*lines, unreadable={"eth1": "ifcfg-eth1 line 3: $(x)"})
+
+
+def test_a_table_of_an_interface_that_is_down():
+    assert "eth1 is down" in left_out(*ETH1, there=links(up=False))
+
+
+def test_a_table_that_only_files_know():
+    assert "eth9 is not on this host" in left_out(served={201: "eth9"})
+
+
+def test_a_second_table_of_an_interface():
+    more = [
+        "route default via 192.168.1.1 dev eth1 table 202",
+        "rule fwmark 1 table 202 priority 3",
+    ]
+    found = export.export(seen(*ETH1, *more))
+    assert found.pillar["interfaces"] == {"eth1": PLAIN}
+    assert found.left_out == (
+        "table gateway2 (202, eth1): eth1 has the table gateway1, and may have one only",
+    )
+
+
+def test_interfaces_that_contradict_each_other():
+    more = [f"rule fwmark 1 table {id_} priority 30" for id_ in (201, 202)]
+    found = export.export(seen(*ETH1, *ETH2, *more))
+    assert list(found.pillar["interfaces"]) == ["eth1"]
+    assert "overlap" in found.left_out[0]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "rule from 192.168.1.220 table 254 priority 99",
+        "rule from all table 255 priority 5",
+        "rule from 10.0.0.0/8 goto 30000 priority 5",
+        "rule from all l3mdev priority 1000",
+        "rule from all table 254 priority 1",
+    ],
+)
+def test_rules_into_no_table_of_ours_are_listed(line):
+    found = export.export(seen(*ETH1, line))
+    assert list(found.pillar["interfaces"]) == ["eth1"]
+    assert "leads to no table" in found.left_out[0]
+
+
+# --- what would change ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        ((DEFAULT, RULE), "would be added"),
+        ((SUBNET, DEFAULT + " metric 5", RULE), "would be added"),
+        ((SUBNET, DEFAULT.replace("168.1.254", "0.2.1"), RULE), "1 dev eth1 onlink table"),
+        ((*ETH1, RULE + " protocol static"), "2 times"),
+        ((SUBNET + " proto static", DEFAULT, RULE), "protocol static"),
+    ],
+)
+def test_what_changes_without_harm_is_exported_and_said(lines, why):
+    found = export.export(seen(*lines))
+    assert list(found.pillar["interfaces"]) == ["eth1"]
+    assert found.left_out == ()
+    assert why in "\n".join(found.notes)
+
+
+def test_a_rule_for_the_whole_subnet():
+    rule = "rule from 192.168.1.0/24 table 201 priority 20000"
+    found = export.export(seen(SUBNET, DEFAULT, rule))
+    assert found.pillar["interfaces"]["eth1"] == {**PLAIN, "rules": [{"from": "192.168.1.0/24"}]}
+    assert "`-4 rule from 192.168.1.220" in found.notes[0]
+
+
+def test_a_default_route_that_would_go_before_another_is_harm():
+    more = [DEFAULT + " metric 9", "route default via 192.168.1.1 dev eth1 metric 5 table 201"]
+    found = export.export(seen(SUBNET, RULE, *more))
+    routes = found.pillar["interfaces"].get("eth1", {})
+    assert routes.get("gateway") in (None, "192.168.1.1")
+    assert "via 192.168.1.254 dev eth1 table" not in "\n".join(found.notes)
+
+
+def test_a_default_route_whose_mtu_would_be_passed_over_is_harm():
+    lines = (SUBNET, RULE, DEFAULT + " metric 9 mtu 1400")
+    assert "would be added" in left_out(*lines)
