@@ -566,6 +566,8 @@ def _bare(item: Route | Rule) -> Route | Rule:
 def not_live(survey: Survey) -> Iterator[Finding]:
     """Lines of files that the kernel does not have."""
     files = _files(survey)
+    if not files.in_charge:  # NetworkManager makes other routes of them
+        return
     live: set[Route | Rule] = {_bare(rule) for rules in survey.rules.values() for rule in rules}
     live |= {replace(rule, priority=None) for rule in live if isinstance(rule, Rule)}
     live |= {_bare(route) for routes in survey.routes.values() for route in routes}
@@ -573,7 +575,11 @@ def not_live(survey: Survey) -> Iterator[Finding]:
         link = survey.links.get(network_scripts.device(path) or "")
         if link is None or not survey_.is_usable(link) or path in files.unloaded:
             continue
-        missing = [line for line in lines if line.item and _bare(line.item) not in live]
+        missing = [
+            line
+            for line in lines
+            if line.item and _bare(line.item) not in live and _is_told(survey, line.item)
+        ]
         if missing:
             yield Finding(
                 "not-live",
@@ -583,6 +589,10 @@ def not_live(survey: Survey) -> Iterator[Finding]:
                 _cut(map(_file_line, missing)),
                 " && ".join(map(_command, missing[:_MOST_LINES])),
             )
+
+
+def _is_told(survey: Survey, item: Route | Rule) -> bool:
+    return survey.whole or isinstance(item, Rule) or item.table != MAIN
 
 
 def _files(survey: Survey) -> Files:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import socket
 import struct
@@ -76,6 +77,7 @@ class RouteSocket:
         dev: str | None = None,
         kind: int = 0,
         protocol: int = 0,
+        most: int | None = None,
     ) -> list[dict[str, Any]]:
         """Return the routes of a table as ``ip -json -N -details route show`` would print them.
 
@@ -90,15 +92,18 @@ class RouteSocket:
             Only the routes that leave by this interface.
         kind, protocol
             Only those of this type (RTN_...), of this origin (RTPROT_...).
+        most
+            Stop after so many; the kernel then still has more to say, and the socket is spent.
 
         Raises OSError when the kernel refuses.
         """
         index = next((i for i, name in names.items() if name == dev), 0) if dev else 0
         for _ in range(_TRIES):
             try:
+                dump = self._dump(family, table, index, kind, protocol)
                 return [
                     _route(message, names)
-                    for message in self._dump(family, table, index, kind, protocol)
+                    for message in itertools.islice(dump, most)
                     if kind in (0, message[0][7]) and protocol in (0, message[0][5])
                 ]
             except InterruptedError:

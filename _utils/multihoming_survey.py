@@ -35,6 +35,7 @@ _FAR = {
 # Enough to see a fault; every address with every other NIC and route would be a million packets.
 _MOST_SIBLINGS = 8
 _MOST_ROUTES = 64
+_MOST_OF_MAIN = 2000
 _SETTINGS = ("rp_filter", "arp_ignore", "arp_announce", "arp_filter")
 _SCRIPT = os.path.join(network_scripts.FOLDER, "ifup-routes")
 _NETWORKMANAGER = "/run/NetworkManager/devices"
@@ -109,6 +110,8 @@ class Survey:
         The interfaces of the pillar.
     families
         Those that the kernel speaks.
+    whole
+        Main's routes are all there; of a full feed only some are.
     """
 
     links: Mapping[str, Link]
@@ -126,6 +129,7 @@ class Survey:
     silent: frozenset[tuple[str, str]] | None
     declared: frozenset[str]
     families: tuple[int, ...] = model.FAMILIES
+    whole: bool = True
 
 
 def take(tables: Mapping[str, int], wanted: config.Config) -> Survey:
@@ -143,14 +147,17 @@ def take(tables: Mapping[str, int], wanted: config.Config) -> Survey:
     items: list[Route | Rule] = [rule for rules in state.rules.values() for rule in rules]
     items += [line.item for line in texts.lines if line.item] if texts else []
     led = sorted({item.table for item in items if item.table} - _RESERVED)
-    routes = kernel.policy_routes(led, state.links, _PROTOCOLS)
+    main, whole = kernel.main_routes(state.links, _PROTOCOLS, _MOST_OF_MAIN)
+    routes = {**kernel.policy_routes(led, state.links), MAIN: main}
+    mains = _mains(routes)
+    if not whole:
+        routes[MAIN] = (*main, *(route for route in mains.values() if route not in main))
     gateways = _gateways(routes, texts, wanted)
     usable = {name: link for name, link in state.links.items() if is_usable(link)}
     holders: dict[str | None, str] = {
         address.address: name for name, link in state.links.items() for address in link.addresses
     }
     own = {address for address in holders if address}
-    mains = _mains(routes)
     paths = _paths(usable, gateways, routes, own)
     detours = _detours(usable, gateways, state.rules, routes, own)
     return Survey(
@@ -169,6 +176,7 @@ def take(tables: Mapping[str, int], wanted: config.Config) -> Survey:
         silent=_silent(usable, gateways),
         declared=frozenset(wanted.interfaces),
         families=kernel.families(),
+        whole=whole,
     )
 
 

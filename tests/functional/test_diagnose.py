@@ -182,6 +182,33 @@ def test_a_host_without_ipv6_is_looked_at_in_ipv4(minion, monkeypatch, tmp_path,
         assert "no-policy" in diagnose()
 
 
+def test_a_policy_that_keeps_mains_routes_is_healthy(minion, server, diagnose):
+    whole = {**pillar(), "backend": "none"}
+    minion.call("apply", pillar=whole)
+    server.ip("link", "add", "docker0", "up", "type", "bridge")
+    server.address("docker0", "172.17.0.1/16")
+    by_hand(
+        server,
+        f"rule add from {ADDRESS} table 201 suppress_prefixlength 0 priority 19998",
+        f"rule add from {ADDRESS} table main suppress_prefixlength 0 priority 19999",
+        "route add 192.168.2.0/24 via 192.168.1.254 table 201",
+    )
+    assert diagnose(whole) == {}
+
+
+def test_a_full_feed_in_main_is_no_fault(healthy, diagnose):
+    lines = "".join(
+        f"route add 20.{number // 256}.{number % 256}.0/24 via 192.168.2.254\n"
+        for number in range(5000)
+    )
+    healthy.run("ip", "-batch", "-", input=lines)
+    findings = diagnose()
+    # The policy has no way to what stands in main: that is the one thing to say.
+    assert findings.keys() <= {"main-routes-bypassed"}
+    append("route-eth0", "20.0.1.0/24 via 192.168.2.254", "20.19.1.0/24 via 192.168.2.254")
+    assert "not-live" not in diagnose()
+
+
 def test_looking_changes_nothing(healthy, diagnose):
     append("rule-eth1", "from 10.1.1.1 table nowhere")
     before = (*live.snapshot(healthy), healthy.ip("neigh"))
