@@ -173,14 +173,10 @@ def rp_filter_drop(survey: Survey) -> Iterator[Finding]:
 
 
 def _is_filtered(survey: Survey, path: Path) -> bool:
-    route = path.reply.route
-    return (
-        path.flow.family == 4
-        and path.request.route is None
-        and route is not None
-        and route.type == "unicast"
-        and _filter(survey, path.arrives)["mode"] != "off"
-    )
+    if path.flow.family == 6 or path.request.route or path.reply.route is None:
+        return False
+    filtered = _filter(survey, path.arrives)
+    return reply_path.is_filters(path.arrives, path.request, path.reply, filtered)
 
 
 def _filter(survey: Survey, dev: str) -> dict[str, Any]:
