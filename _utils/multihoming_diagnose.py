@@ -114,8 +114,8 @@ def _is_spared(survey: Survey, path: Path) -> bool:
 
     What comes from a sibling's subnet through the router is then answered directly.
     """
-    main = survey.mains.get(path.flow.family)
-    if main is None or path.arrives not in main.devices:
+    main, route = survey.mains.get(path.flow.family), path.reply.route
+    if main is None or main.devices != (path.arrives,) or (route and reply_path.gateway(route)):
         return False
     return not survey_.ruled(survey.rules[path.flow.family])(path.flow.address)
 
@@ -230,7 +230,7 @@ def no_policy(survey: Survey) -> Iterator[Finding]:
     lacking: dict[str, list[str]] = {}
     for (dev, family), hops in survey.gateways.items():
         link, main = survey.links.get(dev), survey.mains.get(family)
-        if link is None or not survey_.is_usable(link) or (main and dev in main.devices):
+        if link is None or not survey_.is_usable(link) or (main and main.devices == (dev,)):
             continue
         has_policy = _with_policy(survey, dev, family)
         for address in survey_.addresses(link, family):
@@ -504,19 +504,18 @@ def lost_lines(survey: Survey) -> Iterator[Finding]:
 
 def files_not_loaded(survey: Survey) -> Iterator[Finding]:
     """Route and rule files are there, and nothing will load them."""
-    reasons: dict[str, list[str]] = {}
-    for path, why in _files(survey).unloaded.items():
-        reasons.setdefault(why, []).append(path)
-    for why, paths in reasons.items():
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for path, reason in _files(survey).unloaded.items():
+        reasons.setdefault(reason, []).append(path)
+    for (why, remedy), paths in reasons.items():
         devices = {network_scripts.device(path) for path in paths}
-        scripts = "dispatcher-routing-rules" if "dispatcher" in why else "network-scripts"
         yield Finding(
             "files-not-loaded",
             "error",
             devices.pop() if len(devices) == 1 else None,
             f"nothing will load {paths[0]}{' and others' if paths[1:] else ''}: {why}",
             _cut(paths),
-            f"dnf install {'NetworkManager-' if 'dispatcher' in scripts else ''}{scripts}",
+            remedy,
         )
 
 

@@ -413,7 +413,7 @@ def _shown(answer: Answer) -> str:
 def is_filters(arrives: str, request: Answer, reply: Answer, filtered: Mapping[str, Any]) -> bool:
     """Tell whether it is the reverse-path filter that refuses a request.
 
-    It says EXDEV; since Linux 6.14 EINVAL, as for sources that no packet can have. It never minds
+    It says EXDEV; newer kernels EINVAL, as for sources that no packet can have. It never minds
     a way back through the interface itself.
     """
     if filtered["mode"] == "off" or request.error not in _FILTERED:

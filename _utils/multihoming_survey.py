@@ -74,7 +74,7 @@ class Files:
     profiles, network
         The ifcfg files in the order of boot; the variables of /etc/sysconfig/network.
     unloaded
-        Path -> why nothing loads it.
+        Path -> why nothing loads it, and the remedy.
     in_charge
         The network service runs the scripts, not NetworkManager.
     """
@@ -83,7 +83,7 @@ class Files:
     lines: tuple[Loaded, ...] = ()
     profiles: tuple[Profile, ...] = ()
     network: Mapping[str, str] = field(default_factory=dict)
-    unloaded: Mapping[str, str] = field(default_factory=dict)
+    unloaded: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     in_charge: bool = True
 
 
@@ -452,18 +452,22 @@ def _files(tables: Mapping[str, int]) -> Files:
     )
 
 
-def _why_unloaded(path: str) -> str | None:
-    """Return why nothing loads a route or rule file, None when something does."""
+def _why_unloaded(path: str) -> tuple[str, str] | None:
+    """Return why nothing loads a route or rule file, and the remedy; None when something does."""
     dev = network_scripts.device(path)
     if not os.path.isdir(_NETWORKMANAGER):
         if os.access(_SCRIPT, os.X_OK):
             return None
-        return f"there is no {_SCRIPT} that could be run (package network-scripts)"
+        return f"there is no {_SCRIPT} that could be run", "dnf install network-scripts"
     if not os.path.exists(os.path.join(network_scripts.FOLDER, f"ifcfg-{dev}")):
-        return f"NetworkManager is in charge, and the profile of {dev} is none of ifcfg files"
+        return (
+            "NetworkManager is in charge, and has no ifcfg file for that interface",
+            "nmcli connection modify CONNECTION +ipv4.routes ROUTE +ipv4.routing-rules RULE",
+        )
     if os.path.basename(path).startswith("rule") and not any(map(os.path.exists, _DISPATCHERS)):
         return (
-            "NetworkManager is in charge, and without its dispatcher script "
-            f"{os.path.basename(_DISPATCHERS[0])} it knows no rule files"
+            f"NetworkManager is in charge, without {os.path.basename(_DISPATCHERS[0])}, its "
+            "dispatcher script for rule files",
+            "dnf install NetworkManager-dispatcher-routing-rules",
         )
     return None

@@ -249,6 +249,14 @@ def test_asymmetric_reply_to_a_siblings_subnet_alone(healthy, found):
     assert not any("198.51.100.1" in line for line in finding["evidence"])
 
 
+def test_a_default_route_over_both_interfaces_is_no_policy(server, diagnose):
+    hops = ("nexthop", "via", "192.168.2.254", "nexthop", "via", "192.168.1.254")
+    server.ip("route", "replace", "default", *hops)
+    found = diagnose()
+    assert {finding["interface"] for finding in found["no-policy"]} == {"eth0", "eth1"}
+    assert "asymmetric-reply" in found
+
+
 def test_asymmetric_reply_in_ipv6(server, found):
     found("asymmetric-reply", "warning", "eth1", f"from {ADDRESS6}", pillar=pillar())
 
@@ -452,7 +460,7 @@ def networkmanager():
 
 
 def test_files_not_loaded_by_networkmanager(healthy, found, diagnose, networkmanager):
-    assert "none of ifcfg files" in found("files-not-loaded", "error", "eth1")["message"]
+    assert "no ifcfg file" in found("files-not-loaded", "error", "eth1")["message"]
     ifcfgs()
     finding = found("files-not-loaded", "error", "eth1", "rule-eth1")
     assert "dispatcher" in finding["message"]
