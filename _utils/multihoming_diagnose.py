@@ -7,6 +7,9 @@ it was meant to, or will; an info is worth knowing.
 from __future__ import annotations
 
 import itertools
+import json
+import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,14 +17,19 @@ from typing import Any
 import multihoming_backend_network_scripts as network_scripts
 import multihoming_model as model
 import multihoming_reply_path as reply_path
+import multihoming_rt_tables as rt_tables
 import multihoming_survey as survey_
 from multihoming_backend_network_scripts import Loaded, Profile
-from multihoming_model import Link, Route, Rule
+from multihoming_model import Route, Rule
 from multihoming_survey import MAIN, Files, Path, Survey
 
 SEVERITIES = ("error", "warning", "info")
 _LOCAL, _DEFAULT = 255, 253
+_YAML_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 _APPLY = "salt-call state.apply multihoming"
+# For sed, whose lines stay as they are where they are comments.
+_ADD_PRIORITY = r"/ pri\| pref\| ord\|^[ \t]*\(#\|$\)/! s/$/ priority 20000/"
+_CUT_ENDS = r"s/\r$//; /^[ \t]*#/! s/[ \t]*#.*//"
 _MOST_LINES = 10
 # Priority and table; IPv6 has no third (fib6_rules_net_init_default() in net/ipv6/fib6_rules.c).
 _KERNEL_RULES = {
@@ -106,9 +114,10 @@ def _is_spared(survey: Survey, path: Path) -> bool:
 
     What comes from a sibling's subnet through the router is then answered directly.
     """
-    main = survey.mains.get(path.flow.family)
-    has_rule = survey_.ruled(survey.rules[path.flow.family])
-    return bool(main and path.arrives in main.devices and not has_rule(path.flow.address))
+    main, route = survey.mains.get(path.flow.family), path.reply.route
+    if main is None or main.devices != (path.arrives,) or (route and reply_path.gateway(route)):
+        return False
+    return not survey_.ruled(survey.rules[path.flow.family])(path.flow.address)
 
 
 def _way(path: Path) -> str:
@@ -164,14 +173,10 @@ def rp_filter_drop(survey: Survey) -> Iterator[Finding]:
 
 
 def _is_filtered(survey: Survey, path: Path) -> bool:
-    route = path.reply.route
-    return (
-        path.flow.family == 4
-        and path.request.route is None
-        and route is not None
-        and route.type == "unicast"
-        and _filter(survey, path.arrives)["mode"] != "off"
-    )
+    if path.flow.family == 6 or path.request.route or path.reply.route is None:
+        return False
+    filtered = _filter(survey, path.arrives)
+    return reply_path.is_filters(path.arrives, path.request, path.reply, filtered)
 
 
 def _filter(survey: Survey, dev: str) -> dict[str, Any]:
@@ -225,10 +230,11 @@ def no_policy(survey: Survey) -> Iterator[Finding]:
     lacking: dict[str, list[str]] = {}
     for (dev, family), hops in survey.gateways.items():
         link, main = survey.links.get(dev), survey.mains.get(family)
-        if link is None or not survey_.is_usable(link) or (main and dev in main.devices):
+        if link is None or not survey_.is_usable(link) or (main and main.devices == (dev,)):
             continue
+        has_policy = _with_policy(survey, dev, family)
         for address in survey_.addresses(link, family):
-            if hops and not _has_policy(survey, dev, family, address):
+            if hops and not has_policy(address):
                 lacking.setdefault(dev, []).append(f"{address} (gateway {hops[0]})")
     for dev, addresses in lacking.items():
         yield Finding(
@@ -242,25 +248,18 @@ def no_policy(survey: Survey) -> Iterator[Finding]:
         )
 
 
-def _has_policy(survey: Survey, dev: str, family: int, address: str) -> bool:
-    """Tell whether a rule leads from the address to a table with a default route through it.
+def _with_policy(survey: Survey, dev: str, family: int) -> Callable[[str], bool]:
+    """Return what tells whether a rule leads from an address to a default route through ``dev``.
 
-    An empty table is another finding.
+    That a table is empty is another finding.
     """
-    for rule in survey.rules[family]:
-        if rule.table in (None, _LOCAL, MAIN, _DEFAULT) or not _leads_from(rule, address):
-            continue
-        routes = _of_family(survey.routes.get(rule.table or 0, ()), family)
+    empty_or_good = set()
+    for table in {rule.table or 0 for rule in survey.rules[family]}:
+        routes = _of_family(survey.routes.get(table, ()), family)
         defaults = [route for route in routes if route.to == "default"]
         if not routes or any(dev in route.devices for route in defaults):
-            return True
-    return False
-
-
-def _leads_from(rule: Rule, address: str) -> bool:
-    if rule.src is None or rule.invert:
-        return False
-    return rule.src == address or ("/" in rule.src and address in model.network(rule.src))
+            empty_or_good.add(table)
+    return survey_.ruled(rule for rule in survey.rules[family] if rule.table in empty_or_good)
 
 
 def _of_family(routes: Iterable[Route], family: int) -> list[Route]:
@@ -299,11 +298,12 @@ def _is_of_link_down(survey: Survey, rule: Rule) -> bool:
 def link_down(survey: Survey) -> Iterator[Finding]:
     """An interface that has a policy is down, or has no carrier."""
     for dev, link in survey.links.items():
+        own = {address.address for address in link.addresses}
         rules = [
             rule
             for rules in survey.rules.values()
             for rule in rules
-            if rule.table not in (None, *model.RESERVED_TABLES) and _owns(link, rule.src)
+            if rule.src in own and rule.table not in (None, *model.RESERVED_TABLES)
         ]
         if not rules or survey_.is_usable(link):
             continue
@@ -314,12 +314,8 @@ def link_down(survey: Survey) -> Iterator[Finding]:
             dev,
             f"{dev} {what}, and its policy has no effect",
             (f"ip link: {dev}: <{','.join(sorted(link.flags))}>", *_cut(map(_rule_line, rules))),
-            f"ip link set {dev} up" if not link.up else f"ethtool {dev}",
+            f"ip link set {shlex.quote(dev)} up" if not link.up else f"ethtool {shlex.quote(dev)}",
         )
-
-
-def _owns(link: Link, address: str | None) -> bool:
-    return any(own.address == address for own in link.addresses)
 
 
 # --- rules ------------------------------------------------------------------------------------
@@ -438,7 +434,7 @@ def rule_without_priority(survey: Survey) -> Iterator[Finding]:
                 dev,
                 f"{path}: a rule without a priority is added again each time {dev} comes up",
                 _cut(map(_file_line, loose)),
-                f"sed -i '/priority\\|pref\\|^#\\|^$/! s/$/ priority 20000/' {path}",
+                f"sed -i '{_ADD_PRIORITY}' {shlex.quote(path)}",
             )
 
 
@@ -453,7 +449,7 @@ def unknown_table(survey: Survey) -> Iterator[Finding]:
                 network_scripts.device(path),
                 f"{path}: table {model.show(name)} is not in rt_tables, and lines with it fail",
                 _cut(_file_line(line) for line in lost if line.table == name),
-                f"salt-call multihoming.set_table {name} {_free_id(survey)}",
+                _naming(survey, name or "", path),
             )
 
 
@@ -465,6 +461,12 @@ def _is_unknown(survey: Survey, name: str | None) -> bool:
     except ValueError:
         return True
     return False
+
+
+def _naming(survey: Survey, name: str, path: str) -> str:
+    if rt_tables.check_name(name):
+        return f"write a table's name or id instead in {path}"
+    return f"salt-call multihoming.set_table {name} {_free_id(survey)}"
 
 
 def broken_line(survey: Survey) -> Iterator[Finding]:
@@ -479,7 +481,7 @@ def broken_line(survey: Survey) -> Iterator[Finding]:
                 network_scripts.device(path),
                 f"{path}: a line with a {why} fails when it is loaded",
                 _cut(map(_file_line, broken)),
-                f"sed -i 's/\\r$//; s/[ \\t]*#.*//' {path}",
+                f"sed -i '{_CUT_ENDS}' {shlex.quote(path)}",
             )
 
 
@@ -502,19 +504,18 @@ def lost_lines(survey: Survey) -> Iterator[Finding]:
 
 def files_not_loaded(survey: Survey) -> Iterator[Finding]:
     """Route and rule files are there, and nothing will load them."""
-    reasons: dict[str, list[str]] = {}
-    for path, why in _files(survey).unloaded.items():
-        reasons.setdefault(why, []).append(path)
-    for why, paths in reasons.items():
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for path, reason in _files(survey).unloaded.items():
+        reasons.setdefault(reason, []).append(path)
+    for (why, remedy), paths in reasons.items():
         devices = {network_scripts.device(path) for path in paths}
-        scripts = "dispatcher-routing-rules" if "dispatcher" in why else "network-scripts"
         yield Finding(
             "files-not-loaded",
             "error",
             devices.pop() if len(devices) == 1 else None,
             f"nothing will load {paths[0]}{' and others' if paths[1:] else ''}: {why}",
             _cut(paths),
-            f"dnf install {'NetworkManager-' if 'dispatcher' in scripts else ''}{scripts}",
+            remedy,
         )
 
 
@@ -560,6 +561,8 @@ def _bare(item: Route | Rule) -> Route | Rule:
 def not_live(survey: Survey) -> Iterator[Finding]:
     """Lines of files that the kernel does not have."""
     files = _files(survey)
+    if not files.in_charge:  # NetworkManager makes other routes of them
+        return
     live: set[Route | Rule] = {_bare(rule) for rules in survey.rules.values() for rule in rules}
     live |= {replace(rule, priority=None) for rule in live if isinstance(rule, Rule)}
     live |= {_bare(route) for routes in survey.routes.values() for route in routes}
@@ -567,7 +570,11 @@ def not_live(survey: Survey) -> Iterator[Finding]:
         link = survey.links.get(network_scripts.device(path) or "")
         if link is None or not survey_.is_usable(link) or path in files.unloaded:
             continue
-        missing = [line for line in lines if line.item and _bare(line.item) not in live]
+        missing = [
+            line
+            for line in lines
+            if line.item and _bare(line.item) not in live and _is_told(survey, line.item)
+        ]
         if missing:
             yield Finding(
                 "not-live",
@@ -577,6 +584,10 @@ def not_live(survey: Survey) -> Iterator[Finding]:
                 _cut(map(_file_line, missing)),
                 " && ".join(map(_command, missing[:_MOST_LINES])),
             )
+
+
+def _is_told(survey: Survey, item: Route | Rule) -> bool:
+    return survey.whole or isinstance(item, Rule) or item.table != MAIN
 
 
 def _files(survey: Survey) -> Files:
@@ -714,15 +725,15 @@ def gateway_silent(survey: Survey) -> Iterator[Finding]:
             for route in table
             if gateway in (route.via, *(hop.via for hop in route.nexthops))
         ]
-        tool = "ndisc6" if family == 6 else "arping -I"
-        target = f"{gateway} {dev}" if family == 6 else f"{dev} {gateway}"
+        quoted = shlex.quote(dev)
+        ask = f"ndisc6 {gateway} {quoted}" if family == 6 else f"arping -I {quoted} {gateway}"
         yield Finding(
             "gateway-silent",
             "error",
             dev,
             f"the gateway {gateway} does not answer {asked} on {dev}",
             _cut(routes or [f"{gateway} dev {dev}"]),
-            f"{tool} {target}",
+            ask,
         )
 
 
@@ -841,11 +852,25 @@ def _repair(survey: Survey, dev: str) -> str:
     if dev in survey.declared:
         return _APPLY
     hops = [next(iter(survey.gateways.get((dev, family), ())), None) for family in model.FAMILIES]
-    gateways = [gateway for gateway in hops if gateway]
+    gateways = ", ".join(_yaml(gateway) for gateway in hops if gateway)
     table = _table_of(survey, dev) or _free_id(survey)
-    name = _name(survey, table) if table in survey.tables.values() else dev
-    gateway = f", gateway: [{', '.join(gateways)}]" if gateways else ""
-    return f"tables: {{{name}: {table}}}, interfaces: {{{dev}: {{table: {name}{gateway}}}}}"
+    name = _yaml(_name_for(survey, table, dev))
+    gateway = f", gateway: [{gateways}]" if gateways else ""
+    return f"tables: {{{name}: {table}}}, interfaces: {{{_yaml(dev)}: {{table: {name}{gateway}}}}}"
+
+
+def _name_for(survey: Survey, table: int, dev: str) -> str:
+    """Return a table's name, else one that it may be given."""
+    if table in survey.tables.values():
+        return _name(survey, table)
+    spare = dev not in survey.tables and rt_tables.check_name(dev) is None
+    return dev if spare else f"table{table}"
+
+
+def _yaml(text: str) -> str:
+    """Return a text as YAML reads it back, within braces and brackets too."""
+    plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*|\d+(\.\d+){3}", text)
+    return text if plain and text.lower() not in _YAML_WORDS else json.dumps(text)
 
 
 def _table_of(survey: Survey, dev: str) -> int | None:
@@ -862,7 +887,7 @@ def _table_of(survey: Survey, dev: str) -> int | None:
 def _remedy(survey: Survey, path: Path) -> str:
     """Return what brings replies back: where there is a policy, the rule before it has to go."""
     flow, route = path.flow, path.reply.route
-    if route and _has_policy(survey, path.arrives, flow.family, flow.address):
+    if route and _with_policy(survey, path.arrives, flow.family)(flow.address):
         rules = reply_path.matching(survey.rules[flow.family], flow)
         rule = next((rule for rule in rules if rule.table == route.table), None)
         if rule and not _is_kernels(rule):
@@ -940,8 +965,10 @@ def _file_line(line: Loaded) -> str:
 
 def _command(line: Loaded) -> str:
     """Return what the loader runs for a line."""
-    kind = "rule" if isinstance(line.item, Rule) else "route"
-    return f"ip -{line.item.family if line.item else 4} {kind} add {line.raw}"
+    item = line.item
+    if isinstance(item, Rule):
+        return f"ip -{item.family} rule add {_rule_text(item)}"
+    return f"ip -{item.family} route add {_route_text(item)}" if item else ""
 
 
 def _deletion(rule: Rule) -> str:

@@ -35,6 +35,7 @@ _FAR = {
 # Enough to see a fault; every address with every other NIC and route would be a million packets.
 _MOST_SIBLINGS = 8
 _MOST_ROUTES = 64
+_MOST_OF_MAIN = 2000
 _SETTINGS = ("rp_filter", "arp_ignore", "arp_announce", "arp_filter")
 _SCRIPT = os.path.join(network_scripts.FOLDER, "ifup-routes")
 _NETWORKMANAGER = "/run/NetworkManager/devices"
@@ -73,7 +74,7 @@ class Files:
     profiles, network
         The ifcfg files in the order of boot; the variables of /etc/sysconfig/network.
     unloaded
-        Path -> why nothing loads it.
+        Path -> why nothing loads it, and the remedy.
     in_charge
         The network service runs the scripts, not NetworkManager.
     """
@@ -82,7 +83,7 @@ class Files:
     lines: tuple[Loaded, ...] = ()
     profiles: tuple[Profile, ...] = ()
     network: Mapping[str, str] = field(default_factory=dict)
-    unloaded: Mapping[str, str] = field(default_factory=dict)
+    unloaded: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     in_charge: bool = True
 
 
@@ -109,6 +110,8 @@ class Survey:
         The interfaces of the pillar.
     families
         Those that the kernel speaks.
+    whole
+        Main's routes are all there; of a full feed only some are.
     """
 
     links: Mapping[str, Link]
@@ -126,6 +129,7 @@ class Survey:
     silent: frozenset[tuple[str, str]] | None
     declared: frozenset[str]
     families: tuple[int, ...] = model.FAMILIES
+    whole: bool = True
 
 
 def take(tables: Mapping[str, int], wanted: config.Config) -> Survey:
@@ -143,14 +147,17 @@ def take(tables: Mapping[str, int], wanted: config.Config) -> Survey:
     items: list[Route | Rule] = [rule for rules in state.rules.values() for rule in rules]
     items += [line.item for line in texts.lines if line.item] if texts else []
     led = sorted({item.table for item in items if item.table} - _RESERVED)
-    routes = kernel.policy_routes(led, state.links, _PROTOCOLS)
+    main, whole = kernel.main_routes(state.links, _PROTOCOLS, _MOST_OF_MAIN)
+    routes = {**kernel.policy_routes(led, state.links), MAIN: main}
+    mains = _mains(routes)
+    if not whole:
+        routes[MAIN] = (*main, *(route for route in mains.values() if route not in main))
     gateways = _gateways(routes, texts, wanted)
     usable = {name: link for name, link in state.links.items() if is_usable(link)}
     holders: dict[str | None, str] = {
         address.address: name for name, link in state.links.items() for address in link.addresses
     }
     own = {address for address in holders if address}
-    mains = _mains(routes)
     paths = _paths(usable, gateways, routes, own)
     detours = _detours(usable, gateways, state.rules, routes, own)
     return Survey(
@@ -169,6 +176,7 @@ def take(tables: Mapping[str, int], wanted: config.Config) -> Survey:
         silent=_silent(usable, gateways),
         declared=frozenset(wanted.interfaces),
         families=kernel.families(),
+        whole=whole,
     )
 
 
@@ -245,7 +253,11 @@ def _source(link: Link, family: int, gateway: str) -> str:
 
 def ruled(rules: Iterable[Rule]) -> Callable[[str], bool]:
     """Return what tells whether a rule leads from an address to a table."""
-    sources = [rule.src for rule in rules if rule.src and rule.table not in (None, *_RESERVED)]
+    sources = [
+        rule.src
+        for rule in rules
+        if rule.src and not rule.invert and rule.table not in (None, *_RESERVED)
+    ]
     single = set(sources)
     prefixes = [model.network(src) for src in sources if "/" in src]
     return lambda address: address in single or any(address in prefix for prefix in prefixes)
@@ -440,18 +452,22 @@ def _files(tables: Mapping[str, int]) -> Files:
     )
 
 
-def _why_unloaded(path: str) -> str | None:
-    """Return why nothing loads a route or rule file, None when something does."""
+def _why_unloaded(path: str) -> tuple[str, str] | None:
+    """Return why nothing loads a route or rule file, and the remedy; None when something does."""
     dev = network_scripts.device(path)
     if not os.path.isdir(_NETWORKMANAGER):
         if os.access(_SCRIPT, os.X_OK):
             return None
-        return f"there is no {_SCRIPT} that could be run (package network-scripts)"
+        return f"there is no {_SCRIPT} that could be run", "dnf install network-scripts"
     if not os.path.exists(os.path.join(network_scripts.FOLDER, f"ifcfg-{dev}")):
-        return f"NetworkManager is in charge, and the profile of {dev} is none of ifcfg files"
+        return (
+            "NetworkManager is in charge, and has no ifcfg file for that interface",
+            "nmcli connection modify CONNECTION +ipv4.routes ROUTE +ipv4.routing-rules RULE",
+        )
     if os.path.basename(path).startswith("rule") and not any(map(os.path.exists, _DISPATCHERS)):
         return (
-            "NetworkManager is in charge, and without its dispatcher script "
-            f"{os.path.basename(_DISPATCHERS[0])} it knows no rule files"
+            f"NetworkManager is in charge, without {os.path.basename(_DISPATCHERS[0])}, its "
+            "dispatcher script for rule files",
+            "dnf install NetworkManager-dispatcher-routing-rules",
         )
     return None

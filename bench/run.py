@@ -315,6 +315,59 @@ def fastest(data):
     return min(times)
 
 
+def diagnosing(report):
+    """(f) A healthy host diagnosed, and one with a thousand rules and routes in its files."""
+    routes, rules, _ = many(1000)
+    with server_with_nics(2) as network, entered(network.server):
+        fresh_files()
+        script = SCRIPTS / "ifup-routes"
+        script.touch(0o755)
+        data = pillar(network)
+        data["interfaces"]["eth0"]["gateway"] = list(network.nics["eth0"].gateways)
+        data["interfaces"]["eth1"]["gateway"] = list(network.nics["eth1"].gateways)
+        host.apply(data)
+        healthy = diagnosed(data)
+        data["interfaces"]["eth0"].update(routes=routes, rules=rules)
+        host.apply(data)
+        crowded = diagnosed(data)
+        script.unlink()
+    report.line(
+        "`diagnose` on a healthy host with 2 NICs",
+        f"{healthy * 1000:.0f} ms",
+        "at most 150 ms",
+        healthy <= 0.150,
+    )
+    report.line(
+        "`diagnose` with 1,000 rules", f"{crowded * 1000:.0f} ms", "at most 1 s", crowded <= 1
+    )
+
+
+def diagnosed(data):
+    """Return the median of the seconds that a diagnosis without findings takes."""
+    times = []
+    for _ in range(RUNS):
+        begin = time.perf_counter()
+        found = host.findings(data, True)
+        times.append(time.perf_counter() - begin)
+        if found:
+            sys.exit(f"bench: the host is not healthy: {found[0].message}")
+    return statistics.median(times)
+
+
+def asking(report):
+    """(g) The processes that `reply_path` starts, for a lost reply too."""
+    started = []
+    sys.addaudithook(lambda event, _: started.append(1) if event == "subprocess.Popen" else None)
+    most = 0
+    with server_with_nics(2) as network, entered(network.server):
+        network.server.ip("route", "add", "unreachable", "198.51.100.0/24")
+        for client in ("203.0.113.10", "192.168.101.7", "198.51.100.1"):
+            started.clear()
+            host.path_of_reply("192.168.100.10", client)
+            most = max(most, len(started))
+    report.line("processes that `reply_path` starts", str(most), "at most 5", most <= 5)
+
+
 def main():
     """Measure, print, and exit 1 when a limit is missed."""
     report = Report()
@@ -324,6 +377,8 @@ def main():
     first_apply(report)
     many_tables(report)
     full_feed(report)
+    diagnosing(report)
+    asking(report)
     return 1 if report.failed else 0
 
 

@@ -454,3 +454,38 @@ def test_any_text_is_read_as_assignments(text):
 def test_quoted_text_is_read_as_it_stands(values, quote):
     text = "".join(f"{name}={quote}{value}{quote}\n" for name, value in values.items())
     assert backend.assignments("ifcfg-eth1", text) == values
+
+
+# --- for people who look for faults -----------------------------------------------------------
+
+
+def test_what_an_addressn_file_loses():
+    text = (
+        "# old\nADDRESS0=10.8.0.0\nNETMASK0=255.255.0.0\nFOO=1\n\n"
+        "10.9.0.0/16 via 192.168.1.1\nADDRESS2=10.7.0.0\nGATEWAY2=192.168.1.1\n"
+    )
+    path = f"{backend.FOLDER}/route-eth1"
+    assert backend.lost_lines(path, text) == [
+        "10.9.0.0/16 via 192.168.1.1",
+        "ADDRESS2=10.7.0.0",
+        "GATEWAY2=192.168.1.1",
+    ]
+    assert backend.lost_lines(path, "10.9.0.0/16 via 192.168.1.1\n") == []
+
+
+def test_lines_are_told_with_their_table_and_what_they_make():
+    path = f"{backend.FOLDER}/rule-eth1"
+    text = "# none\nfrom 10.0.0.1 lookup uplink prio 5\nfrom 10.0.0.2 table nowhere\nto 10.1.1.1\r"
+    known, unknown, spoilt = backend.loaded_lines({path: text}, {"uplink": 7})
+    assert (known.table, known.item) == ("uplink", model.Rule(4, 5, 7, src="10.0.0.1"))
+    assert (unknown.table, unknown.item) == ("nowhere", None)
+    assert (spoilt.crlf, spoilt.item) == (True, None)
+
+
+def test_profiles_come_in_the_order_of_boot(monkeypatch, tmp_path):
+    monkeypatch.setattr(backend, "FOLDER", str(tmp_path))
+    for name in ("eth10", "eth2", "eth2:1", "lo", "bond0", "eth3.bak"):
+        (tmp_path / f"ifcfg-{name}").write_text(f"DEVICE='{name}'\nGATEWAY=$(x)\n")
+    found = backend.profiles()
+    assert [profile.device for profile in found] == ["bond0", "eth2", "eth10"]
+    assert {profile.value("GATEWAY") for profile in found} == {""}
