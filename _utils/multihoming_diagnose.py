@@ -114,8 +114,8 @@ def _is_spared(survey: Survey, path: Path) -> bool:
 
     What comes from a sibling's subnet through the router is then answered directly.
     """
-    main = survey.mains.get(path.flow.family)
-    if main is None or path.arrives not in main.devices:
+    main, route = survey.mains.get(path.flow.family), path.reply.route
+    if main is None or main.devices != (path.arrives,) or (route and reply_path.gateway(route)):
         return False
     return not survey_.ruled(survey.rules[path.flow.family])(path.flow.address)
 
@@ -173,14 +173,10 @@ def rp_filter_drop(survey: Survey) -> Iterator[Finding]:
 
 
 def _is_filtered(survey: Survey, path: Path) -> bool:
-    route = path.reply.route
-    return (
-        path.flow.family == 4
-        and path.request.route is None
-        and route is not None
-        and route.type == "unicast"
-        and _filter(survey, path.arrives)["mode"] != "off"
-    )
+    if path.flow.family == 6 or path.request.route or path.reply.route is None:
+        return False
+    filtered = _filter(survey, path.arrives)
+    return reply_path.is_filters(path.arrives, path.request, path.reply, filtered)
 
 
 def _filter(survey: Survey, dev: str) -> dict[str, Any]:
@@ -234,7 +230,7 @@ def no_policy(survey: Survey) -> Iterator[Finding]:
     lacking: dict[str, list[str]] = {}
     for (dev, family), hops in survey.gateways.items():
         link, main = survey.links.get(dev), survey.mains.get(family)
-        if link is None or not survey_.is_usable(link) or (main and dev in main.devices):
+        if link is None or not survey_.is_usable(link) or (main and main.devices == (dev,)):
             continue
         has_policy = _with_policy(survey, dev, family)
         for address in survey_.addresses(link, family):
@@ -508,19 +504,18 @@ def lost_lines(survey: Survey) -> Iterator[Finding]:
 
 def files_not_loaded(survey: Survey) -> Iterator[Finding]:
     """Route and rule files are there, and nothing will load them."""
-    reasons: dict[str, list[str]] = {}
-    for path, why in _files(survey).unloaded.items():
-        reasons.setdefault(why, []).append(path)
-    for why, paths in reasons.items():
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for path, reason in _files(survey).unloaded.items():
+        reasons.setdefault(reason, []).append(path)
+    for (why, remedy), paths in reasons.items():
         devices = {network_scripts.device(path) for path in paths}
-        scripts = "dispatcher-routing-rules" if "dispatcher" in why else "network-scripts"
         yield Finding(
             "files-not-loaded",
             "error",
             devices.pop() if len(devices) == 1 else None,
             f"nothing will load {paths[0]}{' and others' if paths[1:] else ''}: {why}",
             _cut(paths),
-            f"dnf install {'NetworkManager-' if 'dispatcher' in scripts else ''}{scripts}",
+            remedy,
         )
 
 
@@ -566,6 +561,8 @@ def _bare(item: Route | Rule) -> Route | Rule:
 def not_live(survey: Survey) -> Iterator[Finding]:
     """Lines of files that the kernel does not have."""
     files = _files(survey)
+    if not files.in_charge:  # NetworkManager makes other routes of them
+        return
     live: set[Route | Rule] = {_bare(rule) for rules in survey.rules.values() for rule in rules}
     live |= {replace(rule, priority=None) for rule in live if isinstance(rule, Rule)}
     live |= {_bare(route) for routes in survey.routes.values() for route in routes}
@@ -573,7 +570,11 @@ def not_live(survey: Survey) -> Iterator[Finding]:
         link = survey.links.get(network_scripts.device(path) or "")
         if link is None or not survey_.is_usable(link) or path in files.unloaded:
             continue
-        missing = [line for line in lines if line.item and _bare(line.item) not in live]
+        missing = [
+            line
+            for line in lines
+            if line.item and _bare(line.item) not in live and _is_told(survey, line.item)
+        ]
         if missing:
             yield Finding(
                 "not-live",
@@ -583,6 +584,10 @@ def not_live(survey: Survey) -> Iterator[Finding]:
                 _cut(map(_file_line, missing)),
                 " && ".join(map(_command, missing[:_MOST_LINES])),
             )
+
+
+def _is_told(survey: Survey, item: Route | Rule) -> bool:
+    return survey.whole or isinstance(item, Rule) or item.table != MAIN
 
 
 def _files(survey: Survey) -> Files:

@@ -6,6 +6,7 @@ commit one for each address family that changes.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -94,29 +95,39 @@ def tables(protocols: Iterable[int]) -> set[int]:
 
 
 def policy_routes(
-    tables: Iterable[int], links: Mapping[str, Link], protocols: Iterable[int]
+    tables: Iterable[int], links: Mapping[str, Link]
 ) -> dict[int, tuple[model.Route, ...]]:
-    """Return table id -> routes of ``tables``, and of main those of some origins.
+    """Return table id -> its routes, both families; raises KernelError."""
+    names = {link.index: link.name for link in links.values()}
+    try:
+        with netlink.RouteSocket() as kernel:
+            return {table: _routes(kernel, table, names) for table in tables}
+    except OSError as err:
+        raise KernelError(f"reading the routes failed: {err.strerror}") from err
 
-    protocols
-        Where main's routes may come from (RTPROT_...): a full BGP feed there is not read.
+
+def main_routes(
+    links: Mapping[str, Link], protocols: Iterable[int], most: int
+) -> tuple[tuple[model.Route, ...], bool]:
+    """Return main's routes of some origins (RTPROT_...), and whether these are all.
+
+    most
+        Read no more than so many of an origin and family; a full BGP feed has a million.
 
     Raises KernelError.
     """
     names = {link.index: link.name for link in links.values()}
+    found: list[model.Route] = []
+    whole = True
     try:
-        with netlink.RouteSocket() as kernel:
-            others = {*tables} - {model.MAIN}
-            found = {table: _routes(kernel, table, names) for table in others}
-            found[model.MAIN] = tuple(
-                model.route_from_json(entry, family)
-                for family in families()
-                for protocol in protocols
-                for entry in kernel.routes(family, model.MAIN, names, protocol=protocol)
-            )
+        for family, protocol in itertools.product(families(), protocols):
+            with netlink.RouteSocket() as kernel:
+                entries = kernel.routes(family, model.MAIN, names, protocol=protocol, most=most)
+            whole = whole and len(entries) < most
+            found += [model.route_from_json(entry, family) for entry in entries]
     except OSError as err:
         raise KernelError(f"reading the routes failed: {err.strerror}") from err
-    return found
+    return tuple(found), whole
 
 
 def _routes(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import socket
 import struct
@@ -76,6 +77,7 @@ class RouteSocket:
         route_type: int = 0,
         protocol: int = 0,
         default: bool = False,
+        most: int | None = None,
     ) -> list[dict[str, Any]]:
         """Return the routes of a table as ``ip -json -N -details route show`` would print them.
 
@@ -90,14 +92,17 @@ class RouteSocket:
             Only those of this type (RTN_...), of this origin (RTPROT_...).
         default
             Only the default routes.
+        most
+            Stop after so many; the kernel then still has more to say, and the socket is spent.
 
         Raises OSError when the kernel refuses.
         """
         for _ in range(_TRIES):
             try:
+                dump = self._dump(family, table, route_type, protocol, default)
                 return [
                     _route(message, names)
-                    for message in self._dump(family, table, route_type, protocol, default)
+                    for message in itertools.islice(dump, most)
                     if route_type in (0, message[0][7]) and protocol in (0, message[0][5])
                 ]
             except InterruptedError:

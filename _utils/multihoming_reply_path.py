@@ -22,6 +22,8 @@ _NOWHERE = {4: "240.0.0.1", 6: "4000::1"}
 _NOT_SELECTORS = {"realms", "suppress_ifgroup"}
 _KINDS = {"unreachable": "an unreachable", "prohibit": "a prohibit", "blackhole": "a blackhole"}
 
+_FILTERED = ("Invalid cross-device link", "Invalid argument")
+
 Setting = Callable[[str, str], int | None]
 
 
@@ -395,9 +397,8 @@ def _dropped_request(
         if request.route.type == "local":
             return None
         return f"{arrives} does not take the request for its own: its route is {_shown(request)}"
-    reply = answers.reply.route
-    if filtered and filtered["mode"] != "off" and not (reply and reply.type != "unicast"):
-        return filter_reason(asked, arrives, reply, filtered)
+    if filtered and is_filters(arrives, request, answers.reply, filtered):
+        return filter_reason(asked, arrives, answers.reply.route, filtered)
     return (
         f"{arrives} drops the request: the kernel takes no packet from {asked.client} there "
         f"({request.error})"
@@ -407,6 +408,18 @@ def _dropped_request(
 def _shown(answer: Answer) -> str:
     route = answer.route
     return f"`{' '.join(model.route_words(route))}`" if route else answer.error
+
+
+def is_filters(arrives: str, request: Answer, reply: Answer, filtered: Mapping[str, Any]) -> bool:
+    """Tell whether it is the reverse-path filter that refuses a request.
+
+    It says EXDEV; newer kernels EINVAL, as for sources that no packet can have. It never minds
+    a way back through the interface itself.
+    """
+    if filtered["mode"] == "off" or request.error not in _FILTERED:
+        return False
+    back = reply.route
+    return back is None or (back.type == "unicast" and back.dev != arrives)
 
 
 def filter_reason(

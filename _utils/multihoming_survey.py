@@ -36,6 +36,7 @@ _FAR = {
 # Enough to see a fault; every address with every other NIC and route would be a million packets.
 _MOST_SIBLINGS = 8
 _MOST_ROUTES = 64
+_MOST_OF_MAIN = 2000
 _SETTINGS = ("rp_filter", "arp_ignore", "arp_announce", "arp_filter")
 _SCRIPT = os.path.join(network_scripts.FOLDER, "ifup-routes")
 _NETWORKMANAGER = "/run/NetworkManager/devices"
@@ -74,7 +75,7 @@ class Files:
     profiles, network
         The ifcfg files in the order of boot; the variables of /etc/sysconfig/network.
     unloaded
-        Path -> why nothing loads it.
+        Path -> why nothing loads it, and the remedy.
     in_charge
         The network service runs the scripts, not NetworkManager.
     """
@@ -83,7 +84,7 @@ class Files:
     lines: tuple[Loaded, ...] = ()
     profiles: tuple[Profile, ...] = ()
     network: Mapping[str, str] = field(default_factory=dict)
-    unloaded: Mapping[str, str] = field(default_factory=dict)
+    unloaded: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     in_charge: bool = True
 
 
@@ -110,6 +111,8 @@ class Survey:
         The interfaces of the pillar.
     families
         Those that the kernel speaks.
+    whole
+        Main's routes are all there; of a full feed only some are.
     """
 
     links: Mapping[str, Link]
@@ -127,6 +130,7 @@ class Survey:
     silent: frozenset[tuple[str, str]] | None
     declared: frozenset[str]
     families: tuple[int, ...] = model.FAMILIES
+    whole: bool = True
 
 
 def take(tables: Mapping[str, int], wanted: config.Config) -> Survey:
@@ -144,14 +148,17 @@ def take(tables: Mapping[str, int], wanted: config.Config) -> Survey:
     items: list[Route | Rule] = [rule for rules in state.rules.values() for rule in rules]
     items += [line.item for line in texts.lines if line.item] if texts else []
     led = sorted({item.table for item in items if item.table} - _RESERVED)
-    routes = kernel.policy_routes(led, state.links, _PROTOCOLS)
+    main, whole = kernel.main_routes(state.links, _PROTOCOLS, _MOST_OF_MAIN)
+    routes = {**kernel.policy_routes(led, state.links), MAIN: main}
+    mains = _mains(routes)
+    if not whole:
+        routes[MAIN] = (*main, *(route for route in mains.values() if route not in main))
     gateways = _gateways(routes, texts, wanted)
     usable = {name: link for name, link in state.links.items() if is_usable(link)}
     holders: dict[str | None, str] = {
         address.address: name for name, link in state.links.items() for address in link.addresses
     }
     own = {address for address in holders if address}
-    mains = _mains(routes)
     paths = _paths(usable, gateways, routes, own)
     detours = _detours(usable, gateways, state.rules, routes, own)
     return Survey(
@@ -170,6 +177,7 @@ def take(tables: Mapping[str, int], wanted: config.Config) -> Survey:
         silent=_silent(usable, gateways),
         declared=frozenset(wanted.interfaces),
         families=kernel.families(),
+        whole=whole,
     )
 
 
@@ -445,18 +453,22 @@ def _files(tables: Mapping[str, int]) -> Files:
     )
 
 
-def _why_unloaded(path: str) -> str | None:
-    """Return why nothing loads a route or rule file, None when something does."""
+def _why_unloaded(path: str) -> tuple[str, str] | None:
+    """Return why nothing loads a route or rule file, and the remedy; None when something does."""
     dev = network_scripts.device(path)
     if not os.path.isdir(_NETWORKMANAGER):
         if os.access(_SCRIPT, os.X_OK):
             return None
-        return f"there is no {_SCRIPT} that could be run (package network-scripts)"
+        return f"there is no {_SCRIPT} that could be run", "dnf install network-scripts"
     if not os.path.exists(os.path.join(network_scripts.FOLDER, f"ifcfg-{dev}")):
-        return f"NetworkManager is in charge, and the profile of {dev} is none of ifcfg files"
+        return (
+            "NetworkManager is in charge, and has no ifcfg file for that interface",
+            "nmcli connection modify CONNECTION +ipv4.routes ROUTE +ipv4.routing-rules RULE",
+        )
     if os.path.basename(path).startswith("rule") and not any(map(os.path.exists, _DISPATCHERS)):
         return (
-            "NetworkManager is in charge, and without its dispatcher script "
-            f"{os.path.basename(_DISPATCHERS[0])} it knows no rule files"
+            f"NetworkManager is in charge, without {os.path.basename(_DISPATCHERS[0])}, its "
+            "dispatcher script for rule files",
+            "dnf install NetworkManager-dispatcher-routing-rules",
         )
     return None

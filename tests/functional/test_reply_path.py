@@ -162,6 +162,46 @@ def test_a_martian_source_is_not_the_filters(article, ask):
     assert "filtering" not in told["reason"]
 
 
+@pytest.mark.parametrize("kind", ["blackhole", "unreachable"])
+def test_a_rule_before_local_that_drops_requests_is_not_the_filters(article, proved, kind):
+    assert ping(article.pc1, ETH1)  # ARP is answered by the same rules, and has to be over
+    by_hand(
+        article.server,
+        f"route add {kind} {ETH1} table 77",
+        "rule add iif eth1 table 77 priority 5",
+        "rule add from all table local priority 10",
+        "rule delete priority 0",
+    )
+    article.server.rp_filter(STRICT)
+    told = proved(article.pc1, ETH1, PC1)
+    assert told["dropped"]
+    assert "filtering" not in told["reason"]
+
+
+@pytest.mark.parametrize("mode", [OFF, STRICT, LOOSE])
+def test_an_interface_without_an_address_of_its_own(article, proved, mode):
+    article.server.ip("address", "delete", f"{ETH1}/24", "dev", "eth1")
+    article.server.ip("address", "add", f"{ETH1}/32", "dev", "lo")
+    article.server.ip("route", "add", "192.168.1.0/24", "dev", "eth1")
+    article.server.rp_filter(mode)
+    assert not proved(article.pc1, ETH1, PC1, interface="eth1")["dropped"]
+    # Without an address there even the loose filter asks for the way back through it.
+    assert proved(article.far, ETH1, FAR, interface="eth1")["dropped"] is (mode != OFF)
+
+
+def test_a_gateway_of_the_other_family(article, proved):
+    article.server.ip("route", "delete", "default")
+    via = ("via", "inet6", "2001:db8:2::254")
+    article.server.ip("-4", "route", "add", "default", *via, "dev", "eth0")
+    assert proved(article.far, ETH0, FAR)["via"] == "2001:db8:2::254"
+
+
+def test_several_next_hops(article, proved):
+    hops = ("nexthop", "via", "192.168.2.254", "nexthop", "via", "192.168.1.254")
+    article.server.ip("route", "replace", "default", *hops)
+    assert proved(article.far, ETH1, FAR)["route"]["nexthops"]
+
+
 def test_ipv6_has_no_filter(article, ask):
     article.server.rp_filter(STRICT)
     assert of(ask(ETH1_6, FAR6), "rp_filter", "dropped", "symmetric") == (None, False, False)
