@@ -272,7 +272,7 @@ def _table(name, id_, find, *arguments):
         ret,
         {
             "tables": {name: {"old": old, "new": id_}} if old != id_ else {},
-            "files": {edit.path: host.files.diff(edit) for edit in edits},
+            "files": {e.path: host.files.diff(e) for e in edits if not host.is_record(e)},
         },
     )
 

@@ -1,6 +1,6 @@
-"""Backend ``network-scripts``: ifcfg-, route- and rule- files of RHEL and CentOS.
+"""Backend ``network-scripts``: route- and rule- files of RHEL and CentOS.
 
-What the files mean is what ``ifup-routes`` and ``ifup-eth`` make of them: each line of route-DEV
+What the files mean is what ``ifup-routes`` makes of them: each line of route-DEV
 becomes ``ip -4 route add LINE``, of rule-DEV ``ip -4 rule add LINE``, route6-DEV and rule6-DEV
 alike with ``-6``; a route file with any ``ADDRESSn=`` line is sourced as shell instead. Lines that
 lead to an owned table are ours, all others stay as they are. Files are read as data, never run.
@@ -13,23 +13,21 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import multihoming_config as config
-import multihoming_default_gateway as default_gateway
 import multihoming_files as files
+import multihoming_ifcfg as ifcfg
 import multihoming_model as model
 import multihoming_rules as rules_
 import multihoming_shell as shell
 
 NAME = "network-scripts"
-FOLDER = "/etc/sysconfig/network-scripts"
-NETWORK = "/etc/sysconfig/network"
+# What the interfaces' own files say, and main's default route in them.
+interfaces = ifcfg.interfaces
+defaults = ifcfg.defaults
+keep_default = ifcfg.keep_default
 
 _KINDS = ("route", "route6", "rule", "rule6")
 _FILE = re.compile(r"(route6?|rule6?)-(.+)")
-# Copies that ifup passes over (the same list as in network-functions).
-_COPY = re.compile(r"(~|\.bak|\.old|\.orig|\.rpmnew|\.rpmorig|\.rpmsave)$")
 _SOURCED = re.compile(r"^[ \t]*ADDRESS[0-9]+=", re.MULTILINE)
-_PASSED_OVER = re.compile(r"[ \t]*(#.*)?", re.DOTALL)
 # iproute2 reads the ids of rt_tables as signed numbers and passes over those that don't fit, so
 # lines have to name such a table by its id.
 _MAX_NAMED = 2**31 - 1
@@ -62,51 +60,17 @@ class _Known:
 
 def in_charge() -> bool:
     """Tell whether this host's network is configured by network-scripts."""
-    return os.path.isdir(FOLDER) and not os.path.isdir("/run/NetworkManager/devices")
+    return os.path.isdir(ifcfg.FOLDER) and not os.path.isdir("/run/NetworkManager/devices")
 
 
 def read() -> dict[str, str]:
     """Return path -> text of all route and rule files that the scripts would load."""
     texts = {}
-    for name in files.names(FOLDER):
-        if _FILE.fullmatch(name) and not _COPY.search(name):
-            path = os.path.join(FOLDER, name)
+    for name in files.names(ifcfg.FOLDER):
+        if _FILE.fullmatch(name) and not ifcfg.COPY.search(name):
+            path = os.path.join(ifcfg.FOLDER, name)
             texts[path] = files.read(path) or ""
     return texts
-
-
-def interfaces(
-    devices: Iterable[str],
-) -> tuple[dict[str, tuple[tuple[config.Address, ...], dict[int, str]]], dict[str, str]]:
-    """Return what the interfaces' own files say of them, and what can't be understood.
-
-    The first is interface -> (addresses, gateways by family), the second interface -> message
-    naming the file and line of a value that can't be read as data.
-    """
-    found, errors = {}, {}
-    named: dict[str, list[str]] = {}
-    for name in files.names(FOLDER):
-        if name.startswith("ifcfg-") and not _COPY.search(name):
-            named.setdefault(name.removeprefix("ifcfg-").partition(":")[0], []).append(name)
-    for dev in devices:
-        try:
-            found[dev] = _interface(dev, named.get(dev, []))
-        except files.ContentError as err:
-            errors[dev] = str(err)
-    return found, errors
-
-
-def _interface(dev: str, names: Iterable[str]) -> tuple[tuple[config.Address, ...], dict[int, str]]:
-    """Return (addresses, gateways) of ifcfg-DEV and its aliases ifcfg-DEV:N."""
-    addresses: list[config.Address] = []
-    gateways: dict[int, str] = {}
-    for name in names:
-        path = os.path.join(FOLDER, name)
-        values = shell.assignments(path, files.read(path) or "")
-        addresses += _addresses(path, values)
-        if name == f"ifcfg-{dev}":
-            gateways = _gateways(path, values)
-    return tuple(dict.fromkeys(addresses)), gateways
 
 
 def device(path: str) -> str | None:
@@ -142,7 +106,7 @@ def rules(texts: Mapping[str, str], tables: Mapping[str, int]) -> list[model.Rul
         for path, text in texts.items()
         if _kind(path).startswith("rule")
         for raw in _logical_lines(text)
-        if not _PASSED_OVER.fullmatch(raw)
+        if not ifcfg.BLANK_OR_COMMENT.fullmatch(raw)
     )
     return [item for item in items if isinstance(item, model.Rule)]
 
@@ -184,7 +148,7 @@ def render(
 
 
 def _path(kind: str, dev: str) -> str:
-    return os.path.join(FOLDER, f"{kind}-{dev}")
+    return os.path.join(ifcfg.FOLDER, f"{kind}-{dev}")
 
 
 def _family(path: str) -> int:
@@ -270,7 +234,7 @@ def _replaced(lines: Sequence[Line], block: list[str]) -> str:
 
 def _table(path: str, raw: str, tables: Mapping[str, int]) -> int | None:
     """Return the id of the table that a line names."""
-    if _PASSED_OVER.fullmatch(raw):
+    if ifcfg.BLANK_OR_COMMENT.fullmatch(raw):
         return None
     name = model.table_word(_words(raw), "rule" if _kind(path).startswith("rule") else "route")
     if name is None or name in tables:
@@ -333,7 +297,7 @@ def _converted(path: str, text: str, lines: Iterable[Line]) -> list[Line]:
         if loaded:
             kept += converted
             converted = []
-        if line.ours or _PASSED_OVER.fullmatch(line.raw):
+        if line.ours or ifcfg.BLANK_OR_COMMENT.fullmatch(line.raw):
             kept.append(line)
         elif not loaded or len(loaded) < len(variables):
             kept += [Line(f"{_LOST}{part.strip()}") for part in line.raw.split("\n")]
@@ -347,24 +311,17 @@ def _is_loaded(name: str, count: int) -> bool:
 
 def _sourced_routes(path: str, values: Mapping[str, str]) -> list[str]:
     routes: list[str] = []
-    while address := _value(values, f"ADDRESS{len(routes)}"):
+    while address := ifcfg.read(values, f"ADDRESS{len(routes)}"):
         number = len(routes)
-        mask = _value(values, f"NETMASK{number}") or _classful(address)
-        gateway = _value(values, f"GATEWAY{number}")
+        mask = ifcfg.read(values, f"NETMASK{number}") or ifcfg.classful(address)
+        gateway = ifcfg.read(values, f"GATEWAY{number}")
         try:
             _, host, length = model.parse_interface(f"{address}/{mask}")
-            via = f" via {_next_hop(gateway, 4)}" if gateway else ""
+            via = f" via {ifcfg.next_hop(gateway, 4)}" if gateway else ""
         except ValueError as err:
             raise files.ContentError(f"{path}: ADDRESS{number} to GATEWAY{number}: {err}") from None
         routes.append(f"{model.network_of(host, length)}{via} dev {device(path)}")
     return routes
-
-
-def _classful(address: str) -> str:
-    """Return the length that ipcalc assumes when there is no netmask."""
-    octet = address.partition(".")[0]
-    first = int(octet) if octet.isdecimal() else 0
-    return "8" if first < 128 else "16" if first < 192 else "24"
 
 
 # --- for people who look for faults -----------------------------------------------------------
@@ -387,25 +344,6 @@ class Loaded:
     table: str | None
     item: model.Route | model.Rule | None
     crlf: bool = False
-
-
-@dataclass(frozen=True)
-class Profile:
-    """The ifcfg file of an interface and what it sets, read as data."""
-
-    name: str
-    path: str
-    device: str
-    values: Mapping[str, str]
-
-    def value(self, name: str) -> str:
-        """Return a variable; empty when unset, or when only a shell could tell."""
-        return plain(self.values, name)
-
-
-def plain(values: Mapping[str, str], name: str) -> str:
-    """Return a variable of ``assignments``; empty when unset, or when only a shell could tell."""
-    return "" if shell.doubt(values, name) else values.get(name, "")
 
 
 def loaded_lines(texts: Mapping[str, str], tables: Mapping[str, int]) -> list[Loaded]:
@@ -432,7 +370,7 @@ def _handed_over(path: str, text: str) -> list[str]:
             return _sourced_routes(path, shell.assignments(path, text))
         except files.ContentError:
             return []
-    return [raw for raw in _logical_lines(text) if not _PASSED_OVER.fullmatch(raw)]
+    return [raw for raw in _logical_lines(text) if not ifcfg.BLANK_OR_COMMENT.fullmatch(raw)]
 
 
 def _is_sourced(path: str, text: str) -> bool:
@@ -452,309 +390,6 @@ def lost_lines(path: str, text: str) -> list[str]:
         named = [name for name in shell.assignments(path, raw) if f"{name}=" in raw]
         numbered = [name for name in named if re.fullmatch(r"(ADDRESS|NETMASK|GATEWAY)\d+", name)]
         in_vain = any(not _is_loaded(name, count) for name in numbered)
-        if in_vain or not (named or _PASSED_OVER.fullmatch(raw)):
+        if in_vain or not (named or ifcfg.BLANK_OR_COMMENT.fullmatch(raw)):
             lost.append(raw)
     return lost
-
-
-def profiles() -> list[Profile]:
-    """Return the ifcfg files in the order in which the network service brings them up.
-
-    That is by name, numbers as numbers; lo, aliases and copies are no interfaces of their own.
-    """
-    found = []
-    for name in sorted(files.names(FOLDER), key=_boot_order):
-        if not name.startswith("ifcfg-") or _COPY.search(name) or ":" in name or name == "ifcfg-lo":
-            continue
-        path = os.path.join(FOLDER, name)
-        values = shell.assignments(path, files.read(path) or "")
-        own = name.removeprefix("ifcfg-")
-        found.append(Profile(own, path, plain(values, "DEVICE") or own, values))
-    return found
-
-
-def static_addresses(profile: Profile) -> list[config.Address]:
-    """Return the addresses that a profile sets, none when it can't be understood."""
-    try:
-        return _addresses(profile.path, profile.values)
-    except files.ContentError:
-        return []
-
-
-def _boot_order(name: str) -> tuple[str, int, str]:
-    match = re.fullmatch(r"(\D*)(\d{0,9})(.*)", name, re.DOTALL)
-    return (match[1], int(match[2] or 0), match[3]) if match else (name, 0, "")
-
-
-def is_false(value: str) -> bool:
-    """Tell whether a value means no, as is_false() of the scripts does."""
-    return value.lower() in ("no", "n", "false", "f", "off", "0")
-
-
-# --- ifcfg ------------------------------------------------------------------------------------
-
-
-def _value(values: Mapping[str, str], name: str) -> str:
-    """Return a variable, empty when unset; raises ContentError when only a shell could tell."""
-    if why := shell.doubt(values, name):
-        raise files.ContentError(f"{why}, or give `addresses` and `gateway` in the pillar")
-    return values.get(name, "")
-
-
-def _addresses(path: str, values: Mapping[str, str]) -> list[config.Address]:
-    found: list[tuple[str, str]] = []
-    dynamic = _value(values, "BOOTPROTO").lower() in ("dhcp", "bootp")  # IPADDR has no effect then
-    for index in () if dynamic else ("", *(str(number) for number in range(256))):
-        address = _value(values, f"IPADDR{index}")
-        if not address:
-            if index and int(index) >= 2:
-                break
-            continue
-        mask = _value(values, f"PREFIX{index}") or _value(values, f"NETMASK{index}")
-        found.append((f"IPADDR{index}", f"{address}/{mask or _classful(address)}"))
-    if _has_ipv6(values):
-        more = _value(values, "IPV6ADDR_SECONDARIES").split()
-        own = filter(None, [_value(values, "IPV6ADDR"), *more])
-        found += [("IPV6ADDR", text if "/" in text else f"{text}/64") for text in own]
-    return [_own(path, name, text) for name, text in found]
-
-
-def _has_ipv6(values: Mapping[str, str]) -> bool:
-    return not is_false(_value(values, "IPV6INIT"))
-
-
-def _own(path: str, name: str, text: str) -> config.Address:
-    try:
-        address = config.parse_own_address(text)
-    except ValueError as err:
-        raise files.ContentError(f"{path}: {name}: {err}") from None
-    if (address.family == 6) != name.startswith("IPV6"):
-        raise files.ContentError(f"{path}: {name}: {model.show(text)} is of the other family")
-    return address
-
-
-def _gateways(path: str, values: Mapping[str, str]) -> dict[int, str]:
-    gateways = {}
-    named = {4: "GATEWAY", 6: "IPV6_DEFAULTGW"} if _has_ipv6(values) else {4: "GATEWAY"}
-    for family, name in named.items():
-        text = _value(values, name).partition("%")[0]
-        if text:
-            try:
-                gateways[family] = _next_hop(text, family)
-            except ValueError as err:
-                raise files.ContentError(f"{path}: {name}: {err}") from None
-    return gateways
-
-
-def _next_hop(text: str, family: int) -> str:
-    found, address = config.parse_gateway(text)
-    if found != family:
-        raise ValueError(f"{model.show(text)} is not IPv{family}; write an IPv{family} address")
-    return address
-
-
-# --- main's default route ---------------------------------------------------------------------
-
-# What ifup-eth and ifup-ipv6 look at. Each sources /etc/sysconfig/network and then ifcfg-DEV over
-# it. GATEWAYDEV and IPV6_DEFAULTDEV name the only interface that may make the default route.
-_DEVICE_OF_DEFAULT = {4: "GATEWAYDEV", 6: "IPV6_DEFAULTDEV"}
-_GATEWAY_OF_DEFAULT = {4: "GATEWAY", 6: "IPV6_DEFAULTGW"}
-_METRIC6 = 1  # ifup-ipv6 adds its default route with it
-_SIMPLE = re.compile(
-    r"""(?P<head>(?:export[ \t]+)?(?P<name>\w+)=)
-    (?P<value>[\w./:%+@-]*|"[\w./:%+@ -]*"|'[\w./:%+@ -]*')(?P<tail>[ \t\r]*|[ \t]+\#.*)""",
-    re.VERBOSE,
-)
-
-
-@dataclass(frozen=True)
-class _Nic:
-    """What the scripts know when they bring an interface up.
-
-    values
-        All variables; ``own`` are those of its file alone.
-    """
-
-    device: str
-    path: str
-    values: Mapping[str, str]
-    own: Mapping[str, str]
-
-    def is_false(self, name: str) -> bool:
-        """Tell whether a variable says no."""
-        return is_false(_value(self.values, name))
-
-    @property
-    def is_static(self) -> bool:
-        """Tell whether the addresses stand in the file."""
-        return _value(self.values, "BOOTPROTO").lower() not in ("dhcp", "bootp")
-
-
-def _nics() -> dict[str, _Nic]:
-    """Return interface -> what its file and the global one say."""
-    common = shell.assignments(NETWORK, files.read(NETWORK) or "")
-    found = {}
-    for name in files.names(FOLDER):
-        dev = name.removeprefix("ifcfg-")
-        if name.startswith("ifcfg-") and not _COPY.search(name) and ":" not in dev:
-            path = os.path.join(FOLDER, name)
-            own = shell.assignments(path, files.read(path) or "")
-            found[dev] = _Nic(dev, path, shell.sourced_over(common, own), own)
-    return found
-
-
-def defaults(dev: str, gateways: Mapping[int, str]) -> tuple[list[model.Route], list[str]]:
-    """Return (main's default routes that the scripts make, what is in the way of ``dev``).
-
-    The first are those of every interface, as if there were no GATEWAYDEV.
-    """
-    nics = _nics()
-    routes = [
-        route for nic in nics.values() for family in (4, 6) for route in _default_made(nic, family)
-    ]
-    if dev not in nics:
-        return routes, [
-            f"there is no {FOLDER}/ifcfg-{dev}, so after a restart there would be no default route "
-            "at all; write that file, or choose an interface that has one"
-        ]
-    problems = [problem for nic in nics.values() for problem in _in_the_way(nic, dev, gateways)]
-    return routes, problems
-
-
-def _default_made(nic: _Nic, family: int) -> list[model.Route]:
-    """Return the default route that an interface makes when it comes up."""
-    try:
-        gateway = _gateways(nic.path, nic.values).get(family)
-        metric = model.parse_number(_value(nic.values, "METRIC") or 0, 0, model.U32)
-        unheard = family == 4 and (nic.is_false("DEFROUTE") or _outside(nic, gateway or ""))
-    except (files.ContentError, ValueError):
-        return []
-    if not gateway or unheard:
-        return []
-    return [
-        default_gateway.default_route(
-            family, gateway, nic.device, metric if family == 4 else _METRIC6
-        )
-    ]
-
-
-def _outside(nic: _Nic, gateway: str) -> str:
-    """Return the subnet of the first address when the gateway lies outside: it is then ignored."""
-    own = [address for address in _addresses(nic.path, nic.values) if address.family == 4]
-    if not own or not gateway:
-        return ""
-    subnet = model.network_of(own[0].address, own[0].length)
-    return "" if gateway in model.network(subnet) else subnet
-
-
-def _in_the_way(nic: _Nic, dev: str, gateways: Mapping[int, str]) -> list[str]:
-    """Return what keeps an interface's file from going along with ``dev`` as the default."""
-    problems = []
-    for family, gateway in gateways.items():
-        try:
-            problems += _overrides(nic, dev, family)
-            if nic.device == dev:
-                problems += _chosen_in_vain(nic, family, gateway)
-        except files.ContentError as err:
-            problems.append(str(err))
-    return problems
-
-
-def _overrides(nic: _Nic, dev: str, family: int) -> list[str]:
-    name = _DEVICE_OF_DEFAULT[family]
-    other = _value(nic.own, name)
-    if other and other != dev:
-        return [f"{nic.path}: {name}={other} counts for {nic.device}; remove that line"]
-    gateway = _value(nic.own, "IPV6_DEFAULTGW") if family == 6 else ""
-    scope = gateway.partition("%")[2]
-    if scope and scope != dev:
-        return [
-            f"{nic.path}: IPV6_DEFAULTGW={gateway} makes a default route whatever else is said; "
-            f"write it without %{scope}"
-        ]
-    return []
-
-
-def _chosen_in_vain(nic: _Nic, family: int, gateway: str) -> list[str]:
-    """Return why the chosen interface would make another default route, or none."""
-    name = _GATEWAY_OF_DEFAULT[family]
-    said = _gateways(nic.path, nic.values).get(family)
-    where = nic.path if nic.own.get(name) else NETWORK
-    common = _value(shell.assignments(NETWORK, files.read(NETWORK) or ""), name)
-    problems = []
-    if common and common.partition("%")[0] != gateway:
-        problems.append(
-            f"{NETWORK}: {name}={common} is the gateway of every interface that names none; remove "
-            "that line"
-        )
-    if nic.is_false("ONBOOT"):
-        problems.append(f"{nic.path}: ONBOOT=no, so it is down after a restart; write ONBOOT=yes")
-    if family == 4 and nic.is_false("DEFROUTE"):
-        problems.append(
-            f"{nic.path}: DEFROUTE={_value(nic.values, 'DEFROUTE')} forbids the default route; "
-            "remove that line"
-        )
-    if family == 4 and not nic.is_static:
-        return problems  # the DHCP client makes it, and heeds GATEWAYDEV
-    if not said:
-        problems.append(
-            f"{nic.path}: has no {name}, so there would be no IPv{family} default route after a "
-            f"restart; write {name}={gateway}"
-        )
-    elif said != gateway:
-        problems.append(
-            f"{where}: {name}={said}, but the pillar says {gateway}; write the same in both"
-        )
-    elif family == 4:
-        problems += _unheard(nic, said)
-    return problems
-
-
-def _unheard(nic: _Nic, gateway: str) -> list[str]:
-    subnet = _outside(nic, gateway)
-    if subnet:
-        return [
-            f"{nic.path}: GATEWAY={gateway} is outside of {subnet}, the subnet of the first "
-            "address, and is ignored; write a gateway there, or put the address next to it first"
-        ]
-    own = next(iter(_addresses(nic.path, nic.values)), None)
-    network = _value(nic.values, "NETWORK")
-    if own and network and network != model.network_of(own.address, own.length).partition("/")[0]:
-        return [
-            f"{nic.path}: NETWORK={network} is not the network of {own}, so GATEWAY is ignored; "
-            "remove that line"
-        ]
-    return []
-
-
-def keep_default(dev: str, gateways: Iterable[int]) -> list[files.Edit]:
-    """Return the edit of /etc/sysconfig/network that makes ``dev`` the default after a restart."""
-    before = files.read(NETWORK)
-    text = before or ""
-    for family in gateways:
-        text = _assigned(text, _DEVICE_OF_DEFAULT[family], dev)
-    return [files.Edit(NETWORK, before, text)] if text != before else []
-
-
-def _assigned(text: str, name: str, value: str) -> str:
-    """Set a variable of a file that is sourced, where it stands if that is plain to see."""
-    # What the last line says counts, whatever only a shell could tell of the lines before it.
-    last = text.rstrip("\n").rpartition("\n")[2]
-    if last == f"{name}={value}" or shell.assignments(NETWORK, text).get(name) == value:
-        return text
-    lines = text.splitlines(keepends=True)
-    places = [number for number, line in enumerate(lines) if name in line]
-    simple = _SIMPLE.fullmatch(lines[places[-1]].rstrip("\n")) if places else None
-    if simple and simple["name"] == name and _is_plain(lines):
-        lines[places[-1]] = f"{simple['head']}{value}{simple['tail']}\n"
-        return "".join(lines)
-    newline = "" if not text or text.endswith("\n") else "\n"
-    return f"{text}{newline}{name}={value}\n"
-
-
-def _is_plain(lines: Iterable[str]) -> bool:
-    """Tell whether a sourced file has nothing but assignments, blank lines and comments."""
-    return all(
-        _PASSED_OVER.fullmatch(line.strip()) or _SIMPLE.fullmatch(line.rstrip("\n"))
-        for line in lines
-    )

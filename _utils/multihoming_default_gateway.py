@@ -104,13 +104,15 @@ def _gateways(
 
 
 def _outside(gateway: str, link: Link) -> list[str]:
+    variable = "IPV6_DEFAULTGW" if ":" in gateway else "GATEWAY"
     subnets = [model.network_of(own.address, own.length) for own in link.addresses]
     near = any(gateway in model.network(subnet) for subnet in subnets)
     if near or gateway.startswith("fe80:"):
         return []
     return [
         f"default_gateway: {gateway} is outside of {link.name}'s subnets ({', '.join(subnets)}); "
-        f"correct GATEWAY in its file, or declare {link.name} in `interfaces` with `onlink: true`"
+        f"correct {variable} in its file, or declare {link.name} in `interfaces`, with "
+        "`onlink: true`"
     ]
 
 

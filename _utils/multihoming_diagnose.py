@@ -15,11 +15,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import multihoming_backend_network_scripts as network_scripts
+import multihoming_ifcfg as ifcfg
 import multihoming_model as model
 import multihoming_reply_path as reply_path
 import multihoming_rt_tables as rt_tables
 import multihoming_survey as survey_
-from multihoming_backend_network_scripts import Loaded, Profile
+from multihoming_backend_network_scripts import Loaded
+from multihoming_ifcfg import Profile
 from multihoming_model import Route, Rule
 from multihoming_survey import MAIN, Files, Path, Survey
 
@@ -644,20 +646,18 @@ def _booted_gateway(files: Files, profile: Profile, family: int) -> str | None:
     def value(name: str) -> str:
         if name in profile.values:
             return profile.value(name)
-        return network_scripts.plain(files.network, name)
+        return ifcfg.plain(files.network, name)
 
-    if network_scripts.is_false(profile.value("ONBOOT")):
+    if ifcfg.is_false(profile.value("ONBOOT")):
         return None
     if family == 6:
         device = value("IPV6_DEFAULTGW").partition("%")[2] or value("IPV6_DEFAULTDEV")
-        unused = network_scripts.is_false(value("IPV6INIT"))
+        unused = ifcfg.is_false(value("IPV6INIT"))
         gateway = value("IPV6_DEFAULTGW").partition("%")[0]
     else:
         device = value("GATEWAYDEV")
         gateway = value("GATEWAY")
-        unused = network_scripts.is_false(value("DEFROUTE")) or not _in_first_subnet(
-            profile, gateway
-        )
+        unused = ifcfg.is_false(value("DEFROUTE")) or not _in_first_subnet(profile, gateway)
     return None if unused or device not in ("", profile.device) else gateway or None
 
 
@@ -670,7 +670,7 @@ def _in_first_subnet(profile: Profile, gateway: str) -> bool:
 
 
 def _first_subnet(profile: Profile) -> str | None:
-    own = [address for address in network_scripts.static_addresses(profile) if address.family == 4]
+    own = [address for address in ifcfg.known_addresses(profile) if address.family == 4]
     return model.network_of(own[0].address, own[0].length) if own else None
 
 
@@ -694,7 +694,7 @@ def gateway_outside(survey: Survey) -> Iterator[Finding]:
 def global_gateway(survey: Survey) -> Iterator[Finding]:
     """A GATEWAY for all interfaces, on a host with several."""
     files = _files(survey)
-    gateway = network_scripts.plain(files.network, "GATEWAY")
+    gateway = ifcfg.plain(files.network, "GATEWAY")
     if not gateway or not files.in_charge or len(files.profiles) < 2:
         return
     mine = [profile for profile in files.profiles if _in_first_subnet(profile, gateway)]
@@ -704,9 +704,9 @@ def global_gateway(survey: Survey) -> Iterator[Finding]:
         "global-gateway",
         "warning",
         dev,
-        f"{network_scripts.NETWORK}: GATEWAY={gateway} is every interface's that has none of its "
+        f"{ifcfg.NETWORK}: GATEWAY={gateway} is every interface's that has none of its "
         "own, and used by those whose subnet it is in",
-        (f"{network_scripts.NETWORK}: GATEWAY={gateway}",),
+        (f"{ifcfg.NETWORK}: GATEWAY={gateway}",),
         f"write GATEWAY={gateway} in {where} instead",
     )
 

@@ -136,7 +136,12 @@ def apply(data: Any, scope: Iterable[str] | None = None) -> Work:
         work = look(data, scope)
         if work.pending:
             _commit(work)
-    return work
+    recorded = [
+        f"comments in {edit.path} record what is managed"
+        for edit in _merged([*work.before, *work.after])
+        if is_record(edit)
+    ]
+    return replace(work, report={**work.report, "notes": [*work.report["notes"], *recorded]})
 
 
 def need_root() -> None:
@@ -362,11 +367,12 @@ def _compare(goal: Goal, tables: rt_tables.Tables, state: kernel.State) -> Work:
     steps = plan.steps(current, should)
     differences = plan.differences([*current[0], *current[1]], [*should[0], *should[1]])
     devices = _devices(goal, texts, known, current[0]) if steps else {}
+    edits = _merged([*before, *after])
     report = {
         "commands": [f"ip -{step.family} {step.line}" for step in steps],
-        "files": {edit.path: files.diff(edit) for edit in _merged([*before, *after])},
+        "files": {edit.path: files.diff(edit) for edit in edits if not is_record(edit)},
         "interfaces": _interfaces(differences, devices, goal.ours, known),
-        "tables": _tables(tables.owned, final.owned),
+        "tables": _tables(tables, final),
         "notes": [f"{name} {why}: skipped" for name, why in goal.outcome.skipped.items()],
     }
     return Work(goal, tuple(before), tuple(steps), tuple(after), report, current, should)
@@ -470,11 +476,20 @@ def _interfaces(
     return report
 
 
-def _tables(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, Any]:
+def is_record(edit: Edit) -> bool:
+    """Tell whether an edit only records in rt_tables what is ours: nothing changes by it."""
+    ours = (rt_tables.ETC, rt_tables.OURS)
+    return edit.path in ours and rt_tables.only_records(edit.before, edit.after)
+
+
+def _tables(before: rt_tables.Tables, after: rt_tables.Tables) -> dict[str, Any]:
+    """Return name -> old and new id of owned tables; adopting one where it stands is no change."""
+    standing = {name: id_ for name, id_ in after.owned.items() if before.ids.get(name) == id_}
+    old, new = {**standing, **before.owned}, after.owned
     return {
-        name: {"old": before.get(name), "new": after.get(name)}
-        for name in {**before, **after}
-        if before.get(name) != after.get(name)
+        name: {"old": old.get(name), "new": new.get(name)}
+        for name in {**old, **new}
+        if old.get(name) != new.get(name)
     }
 
 

@@ -309,6 +309,16 @@ def _name(path: str, raw: str) -> str | None:
     return table.name if table else None
 
 
+def only_records(before: str | None, after: str | None) -> bool:
+    """Tell whether an edit touches comments only: records of what is ours, for the next run."""
+    return _read_by_ip(before or "") == _read_by_ip(after or "")
+
+
+def _read_by_ip(text: str) -> tuple[list[Table], bool]:
+    entries = [table for raw in text.split("\n") if (table := _table(raw))]
+    return entries, bool(_BLANK_WITH_CR.search(text))
+
+
 def is_empty(path: str, text: str) -> bool:
     """Tell whether our drop-in says nothing any more, and so can be deleted."""
     return path == OURS and text.strip() in ("", _HEADER.strip())

@@ -14,13 +14,15 @@ import multihoming_backend_network_scripts as network_scripts
 import multihoming_backend_none as none
 import multihoming_config as config
 import multihoming_files as files
+import multihoming_ifcfg as ifcfg
 import multihoming_kernel as kernel
 import multihoming_model as model
 import multihoming_neighbours as neighbours
 import multihoming_reply_path as reply_path
 import multihoming_shell as shell
 import netaddr
-from multihoming_backend_network_scripts import Loaded, Profile
+from multihoming_backend_network_scripts import Loaded
+from multihoming_ifcfg import Profile
 from multihoming_model import Answer, Link, Route, Rule, Step
 from multihoming_reply_path import Flow
 
@@ -38,7 +40,7 @@ _MOST_SIBLINGS = 8
 _MOST_ROUTES = 64
 _MOST_OF_MAIN = 2000
 _SETTINGS = ("rp_filter", "arp_ignore", "arp_announce", "arp_filter")
-_SCRIPT = os.path.join(network_scripts.FOLDER, "ifup-routes")
+_SCRIPT = os.path.join(ifcfg.FOLDER, "ifup-routes")
 _NETWORKMANAGER = "/run/NetworkManager/devices"
 _DISPATCHERS = tuple(
     os.path.join(folder, "10-ifcfg-rh-routes.sh")
@@ -442,12 +444,12 @@ def _ephemeral_ports() -> tuple[int, int]:
 
 def _files(tables: Mapping[str, int]) -> Files:
     texts = network_scripts.read()
-    network = files.read(network_scripts.NETWORK) or ""
+    network = files.read(ifcfg.NETWORK) or ""
     return Files(
         texts=texts,
         lines=tuple(network_scripts.loaded_lines(texts, tables)),
-        profiles=tuple(network_scripts.profiles()),
-        network=shell.assignments(network_scripts.NETWORK, network),
+        profiles=tuple(profile for profile in ifcfg.profiles() if not profile.is_alias),
+        network=shell.assignments(ifcfg.NETWORK, network),
         unloaded={path: why for path in texts if (why := _why_unloaded(path))},
         in_charge=network_scripts.in_charge(),
     )
@@ -460,7 +462,7 @@ def _why_unloaded(path: str) -> tuple[str, str] | None:
         if os.access(_SCRIPT, os.X_OK):
             return None
         return f"there is no {_SCRIPT} that could be run", "dnf install network-scripts"
-    if not os.path.exists(os.path.join(network_scripts.FOLDER, f"ifcfg-{dev}")):
+    if not os.path.exists(os.path.join(ifcfg.FOLDER, f"ifcfg-{dev}")):
         return (
             "NetworkManager is in charge, and has no ifcfg file for that interface",
             "nmcli connection modify CONNECTION +ipv4.routes ROUTE +ipv4.routing-rules RULE",

@@ -224,13 +224,20 @@ ADOPTED = {
 }
 
 
-def test_a_hand_made_set_is_adopted_and_recorded(converge, host):
+def test_a_hand_made_set_is_adopted_and_recorded(converge, converged, minion, host):
     hand_made(host)
-    changes = converge({**pillar(keep_main_routes=True, **ADOPTED), "backend": "none"})
-    assert set(changes) == {"tables", "files"}
-    assert "+# keep_main_routes 201 gateway1" in changes["files"][DROP_IN]
-    changes = converge({**pillar(), "backend": "none"})
-    assert "-# keep_main_routes 201 gateway1" in changes["files"][DROP_IN]
+    Path("/etc/iproute2/rt_tables").write_text("201 gateway1\n")
+    whole = {**pillar(keep_main_routes=True, **ADOPTED), "backend": "none"}
+    before = live.kernel(host)
+    for test in (True, False):
+        ret = minion.state("managed", "multihoming", whole, test)
+        assert (ret["result"], ret["changes"]) == (True, {})
+    assert ret["comment"] == f"comments in {DROP_IN} record what is managed"
+    assert live.kernel(host) == before
+    assert "# keep_main_routes 201 gateway1\n" in Path(DROP_IN).read_text()
+    converged(whole)
+    converge({**pillar(), "backend": "none"})
+    assert "keep_main_routes" not in Path(DROP_IN).read_text()
     assert len(from_rules(host, ADDRESS)) == 1
 
 
