@@ -290,7 +290,8 @@ def desired(
     Return what the pillar comes to on this host, after defaults and discovery.
 
     ``tables`` is name -> id, ``interfaces`` is interface -> ``table``, ``routes`` and ``rules``,
-    these two as in ``list_routes`` and ``list_rules``.
+    these two as in ``list_routes`` and ``list_rules``. With ``default_gateway``, that is its
+    ``interface`` and ``gateway``, one of each family.
 
     CLI Example:
 
@@ -303,7 +304,7 @@ def desired(
         return {"tables": {}, "interfaces": {}}
     work = _call(host.look, data)
     names = {**model.RESERVED_TABLES, **{id_: name for name, id_ in work.goal.tables.items()}}
-    return {
+    outcome = {
         "tables": dict(work.goal.tables),
         "interfaces": {
             name: {
@@ -314,6 +315,11 @@ def desired(
             for name, policy in work.goal.outcome.policies.items()
         },
     }
+    chosen = work.goal.chosen
+    if chosen:
+        gateways = list(chosen.gateways.values())
+        outcome["default_gateway"] = {"interface": chosen.interface, "gateway": gateways}
+    return outcome
 
 
 def plan(

@@ -240,7 +240,7 @@ def _table(path: str, raw: str, tables: Mapping[str, int]) -> int | None:
     if name is None or name in tables:
         return tables.get(name or "")
     try:
-        return model.parse_number(name, 0, model.U32)
+        return model.c_number(name)
     except ValueError:
         return None
 

@@ -616,7 +616,7 @@ def several_gateways(survey: Survey) -> Iterator[Finding]:
     for family, variable, wins in ((4, "GATEWAY", -1), (6, "IPV6_DEFAULTGW", 0)):
         metrics: dict[str, list[tuple[Profile, str]]] = {}
         for profile in files.profiles:
-            gateway = _booted_gateway(files, profile, family)
+            gateway = _booted_gateway(profile, family)
             if gateway:
                 metric = profile.value("METRIC") if family == 4 else ""
                 metrics.setdefault(metric, []).append((profile, gateway))
@@ -640,13 +640,11 @@ def _rivals(variable: str, rivals: Sequence[tuple[Profile, str]], dev: str, wins
     )
 
 
-def _booted_gateway(files: Files, profile: Profile, family: int) -> str | None:
+def _booted_gateway(profile: Profile, family: int) -> str | None:
     """Return the gateway that ifup makes a default route of, see ifup-eth and ifup-ipv6."""
 
     def value(name: str) -> str:
-        if name in profile.values:
-            return profile.value(name)
-        return ifcfg.plain(files.network, name)
+        return ifcfg.plain(profile.values, name)
 
     if ifcfg.is_false(profile.value("ONBOOT")):
         return None

@@ -296,7 +296,7 @@ def parse_device(text: Any) -> str:
     return text
 
 
-def _c_number(text: str) -> int:
+def c_number(text: str) -> int:
     """Read a number as strtoul() with base 0 does, which is what iproute2 uses: 010 is 8."""
     octal = re.fullmatch(r"0[0-7]+", text)
     return int(text, 8) if octal else parse_number(text, 0, U32)
@@ -624,7 +624,7 @@ def _table_id(text: str, tables: Mapping[str, int]) -> int:
     if text in tables:
         return tables[text]
     try:
-        return _c_number(text)
+        return c_number(text)
     except ValueError:
         raise ValueError(f"table {show(text)} is not in rt_tables") from None
 
@@ -705,7 +705,7 @@ def _read_route_word(
     elif name == "dev":
         place[name] = value
     elif name in ("metric", "mtu"):
-        place[name] = _c_number(value)
+        place[name] = c_number(value)
     elif name == "scope":
         place[name] = parse_scope(value)
     elif name == "table":
@@ -787,7 +787,7 @@ def _read_rule_word(
 
 
 _RULE_VALUES = {
-    "priority": _c_number,
+    "priority": c_number,
     "fwmark": parse_fwmark,
     "tos": lambda value: int(value, 16),  # rtnl_dsfield_a2n() reads hexadecimal
     "ipproto": parse_ipproto,

@@ -76,6 +76,13 @@ def test_the_gateway_comes_from_the_pillar(converge, host):
     assert defaults(host, 6) == [("eth0", "2001:db8:2::254", 1024)]
 
 
+def test_desired_tells_the_choice(minion, host):
+    said = minion.call("desired", **pillar(), default_gateway="eth1", backend="none")
+    gateway = ["192.168.1.254", "2001:db8:1::254"]
+    assert said["default_gateway"] == {"interface": "eth1", "gateway": gateway}
+    assert "default_gateway" not in minion.call("desired", **pillar(), backend="none")
+
+
 def test_without_the_key_main_is_left_as_it_is(converge, converged, host):
     converge({**pillar(), "default_gateway": "eth1", "backend": "none"})
     converged({**pillar(), "backend": "none"})
