@@ -851,7 +851,7 @@ def _repair(survey: Survey, dev: str) -> str:
         return _APPLY
     hops = [next(iter(survey.gateways.get((dev, family), ())), None) for family in model.FAMILIES]
     gateways = ", ".join(_yaml(gateway) for gateway in hops if gateway)
-    table = _table_of(survey, dev) or _free_id(survey)
+    table = _table_of(survey, dev) or _free_id(survey, dev)
     name = _yaml(_name_for(survey, table, dev))
     gateway = f", gateway: [{gateways}]" if gateways else ""
     return f"tables: {{{name}: {table}}}, interfaces: {{{_yaml(dev)}: {{table: {name}{gateway}}}}}"
@@ -893,13 +893,12 @@ def _remedy(survey: Survey, path: Path) -> str:
     return _repair(survey, path.arrives)
 
 
-def _free_id(survey: Survey) -> int:
-    taken = {*survey.tables.values(), *survey.routes}
-    return next(
-        number
-        for number in itertools.count(201)
-        if number not in taken and number not in model.RESERVED_TABLES
-    )
+def _free_id(survey: Survey, dev: str | None = None) -> int:
+    """Return an id that no table has; each interface gets another."""
+    taken = {*survey.tables.values(), *survey.routes, *model.RESERVED_TABLES}
+    free = (number for number in itertools.count(201) if number not in taken)
+    place = sorted(survey.links).index(dev) if dev in survey.links else 0
+    return next(itertools.islice(free, place, None))
 
 
 def _device(survey: Survey, item: Route | Rule) -> str | None:

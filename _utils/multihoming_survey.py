@@ -161,7 +161,8 @@ def take(tables: Mapping[str, int], wanted: config.Config) -> Survey:
         address.address: name for name, link in state.links.items() for address in link.addresses
     }
     own = {address for address in holders if address}
-    paths = _paths(usable, gateways, routes, own)
+    routers = {gateway for hops in gateways.values() for gateway in hops}
+    paths = _paths(usable, gateways, routes, own | routers)
     detours = _detours(usable, gateways, state.rules, routes, own)
     return Survey(
         links=state.links,
