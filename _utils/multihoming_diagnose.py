@@ -897,7 +897,7 @@ def _free_id(survey: Survey, dev: str | None = None) -> int:
     """Return an id that no table has; each interface gets another."""
     taken = {*survey.tables.values(), *survey.routes, *model.RESERVED_TABLES}
     free = (number for number in itertools.count(201) if number not in taken)
-    place = sorted(survey.links).index(dev) if dev in survey.links else 0
+    place = sorted(survey.links).index(dev) if dev and dev in survey.links else 0
     return next(itertools.islice(free, place, None))
 
 

@@ -313,7 +313,7 @@ def test_no_policy(server, found, cured):
     ifcfgs(GATEWAY0, {**GATEWAY1, "IPV6_DEFAULTGW": "2001:db8:1::254"})
     finding = found("no-policy", "warning", "eth1", f"{ADDRESS} (gateway", f"{ADDRESS6} (gateway")
     assert finding["remedy"] == (
-        "tables: {eth1: 201}, interfaces: "
+        "tables: {eth1: 202}, interfaces: "
         '{eth1: {table: eth1, gateway: [192.168.1.254, "2001:db8:1::254"]}}'
     )
     cured(finding)
