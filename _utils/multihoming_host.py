@@ -31,6 +31,7 @@ import multihoming_rt_tables as rt_tables
 import multihoming_rules as rules
 import multihoming_survey as survey
 from multihoming_files import Edit
+from multihoming_finding import Finding
 
 BACKENDS = (network_scripts, none)
 
@@ -736,7 +737,7 @@ def _refusing(asked: reply_path.Flow, rules: Sequence[model.Rule]) -> tuple[mode
     return kernel.refusing_routes(dict.fromkeys(tables), asked.family)
 
 
-def findings(data: Any, there: bool) -> list[diagnose.Finding]:
+def findings(data: Any, there: bool) -> list[Finding]:
     """Return what is wrong with this host, the worst first; see ``multihoming.diagnose``.
 
     data, there
@@ -747,7 +748,7 @@ def findings(data: Any, there: bool) -> list[diagnose.Finding]:
     return examine(data, there)[1]
 
 
-def examine(data: Any, there: bool) -> tuple[survey.Survey, list[diagnose.Finding]]:
+def examine(data: Any, there: bool) -> tuple[survey.Survey, list[Finding]]:
     """Return what this host is, with the findings; arguments and errors as in ``findings``."""
     with _as_host_error():
         wanted, errors = config.parse(data) if there else (config.Config(), [])
