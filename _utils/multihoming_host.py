@@ -318,22 +318,12 @@ def _with_live(
     for name in {**wanted.interfaces, **state.links}:
         known = found.get(name, desired.Found())
         interface = wanted.interfaces.get(name)
-        live = _gateways_through(name, state.defaults if interface else staying)
+        live = desired.gateways_through(name, state.defaults if interface else staying)
         if interface and interface.gateways is None:
             own = state.routes.get(interface.table.id, ())
-            live = {**_gateways_through(name, own), **live}
+            live = {**desired.gateways_through(name, own), **live}
         filled[name] = desired.Found(known.addresses, known.gateways, live)
     return filled
-
-
-def _gateways_through(dev: str, routes: Iterable[model.Route]) -> dict[int, str]:
-    """Return family -> next hop of the first default route that leaves by an interface."""
-    gateways: dict[int, str] = {}
-    for route in routes:
-        for hop in route.nexthops or (route,):
-            if route.to == "default" and hop.dev == dev and hop.via:
-                gateways.setdefault(route.family, hop.via)
-    return gateways
 
 
 def _compare(goal: Goal, tables: rt_tables.Tables, state: kernel.State) -> Work:
@@ -513,15 +503,14 @@ def _seen(backend: ModuleType) -> export_.Seen:
     served_ = served(backend, texts, frozenset({*used, *numbers, *tables.ids.values()}), tables.ids)
     state = kernel.read({*used, *served_} - model.RESERVED_TABLES.keys(), defaults=True)
     said, unreadable = backend.interfaces(state.links)
-    found = {dev: desired.Found(*what) for dev, what in said.items()}
-    seen = export_.Seen(state.links, state.rules, state.routes, tables, served_, found, unreadable)
-    known = {
+    found = {
         dev: replace(
-            found.get(dev, desired.Found()), defaults=_gateways_through(dev, state.defaults)
+            desired.Found(*said.get(dev, ())),
+            defaults=desired.gateways_through(dev, state.defaults),
         )
-        for dev in export_.candidates(seen)
+        for dev in state.links
     }
-    return replace(seen, found={**found, **known})
+    return export_.Seen(state.links, state.rules, state.routes, tables, served_, found, unreadable)
 
 
 def _trial(pillar: Mapping[str, Any]) -> tuple[list[str], list[str]]:
