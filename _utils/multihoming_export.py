@@ -398,14 +398,17 @@ class _Way:
 def _entries(seen: Seen, held: _Held, dev: str) -> Iterator[tuple[_Held, _Entry]]:
     """Yield the ways to say a table, with all that each means to say.
 
-    Those with ``keep_main_routes`` come first, where main's rules for it are there.
+    Those with ``keep_main_routes`` come first, where each rule into main that it would own is one
+    that it makes.
     """
     link = seen.links[dev]
     sets = _sets(held)
     from_rules = _from_rules(sets, link)
-    whole = replace(held, rules=held.rules + tuple(r for rule in from_rules for r in sets[rule]))
-    for way in _ways(whole, dev, link, from_rules):
-        yield whole, _keeping_main(seen, whole, way)
+    into_main = [main for rule in from_rules for main in sets[rule]]
+    if {*into_main} == {main for standing in held.beside.values() for main in standing}:
+        whole = replace(held, rules=(*held.rules, *into_main))
+        for way in _ways(whole, dev, link, from_rules):
+            yield whole, _keeping_main(seen, whole, way)
     for way in _ways(held, dev, link, _from_rules(held.rules, link)):
         yield held, _entry(held, way)
 
@@ -423,10 +426,7 @@ def _ways(held: _Held, dev: str, link: Link, from_rules: Sequence[Rule]) -> Iter
 
 
 def _sets(held: _Held) -> dict[Rule, Sequence[Rule]]:
-    """Return the from-rules that have the whole set of ``keep_main_routes``, with main's rules.
-
-    A rule into main in its place that is anything else is somebody's who would lose it.
-    """
+    """Return the from-rules that have the whole set of ``keep_main_routes``, with main's rules."""
     there = {_normal(rule) for rule in held.rules} if held.beside else set()
     found = {}
     for rule in filter(_is_plain, held.rules) if there else ():

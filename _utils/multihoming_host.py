@@ -487,9 +487,10 @@ def export(backend_name: str = "auto") -> dict[str, Any]:
         if not backend.in_charge():
             pillar["backend"] = backend.NAME
         left_out, notes = _trial(pillar)
+        default, why_not = _default_gateway(backend, pillar, [*left_out, *notes])
     return {
-        "multihoming": pillar,
-        "left_out": [*outcome.left_out, *left_out],
+        "multihoming": {**pillar, **default},
+        "left_out": [*outcome.left_out, *left_out, *why_not],
         "notes": [*outcome.notes, *notes],
     }
 
@@ -511,6 +512,33 @@ def _seen(backend: ModuleType) -> export_.Seen:
         for dev in state.links
     }
     return export_.Seen(state.links, state.rules, state.routes, tables, served_, found, unreadable)
+
+
+def _default_gateway(
+    backend: ModuleType, pillar: Mapping[str, Any], without: Sequence[str]
+) -> tuple[dict[str, str], list[str]]:
+    """Return the pillar's ``default_gateway`` when the files say so and it changes nothing.
+
+    without
+        What a trial of the pillar says without it.
+
+    The second is why it is left out.
+    """
+    try:
+        chosen = backend.chosen_default()
+    except files.ContentError as err:
+        return {}, [f"default_gateway: {err}"]
+    if not chosen:
+        return {}, []
+    said = " and ".join(f"{name}={dev}" for name, dev in chosen.items())
+    if len({*chosen.values()}) > 1:
+        return {}, [f"default_gateway: {said} are two interfaces, and the pillar names one"]
+    default = {"default_gateway": next(iter(chosen.values()))}
+    left_out, notes = _trial({**pillar, **default})
+    more = [text for text in (*left_out, *notes) if text not in without]
+    return (
+        ({}, [f"default_gateway: with {said}, {text}" for text in more]) if more else (default, [])
+    )
 
 
 def _trial(pillar: Mapping[str, Any]) -> tuple[list[str], list[str]]:
