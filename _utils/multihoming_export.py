@@ -341,6 +341,10 @@ def _words(item: _Item, name: str | None) -> str:
 def _foreign(seen: Seen, fits: _Fits) -> list[str]:
     """Name the rules that lead to no table of ours, the kernel's first three aside."""
     declared = {rule for _, fit in fits.values() for rule in fit.into_main}
+    # These go with their table, and a trial of the pillar says so.
+    keeping = {seen.tables.ids[name] for name in seen.tables.keeping_main}
+    every = [rule for rules in seen.rules.values() for rule in rules] if keeping else []
+    recorded = rules_.places_into_main(every, keeping)
     names = {id_: name for name, id_ in seen.tables.ids.items()}
     return [
         f"`{_words(rule, names.get(rule.table or 0))}` leads to no table that the pillar can name, "
@@ -348,7 +352,7 @@ def _foreign(seen: Seen, fits: _Fits) -> list[str]:
         for family in model.FAMILIES
         for rule in seen.rules.get(family, ())
         if (rule.table or 0) in model.RESERVED_TABLES and not _is_kernels(rule)
-        if rule not in declared
+        if rule not in declared and rules_.place_into_main(rule) not in recorded
     ]
 
 

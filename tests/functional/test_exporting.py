@@ -316,6 +316,15 @@ def test_mains_rule_beside_a_further_rule_is_nobodys_to_own(minion, export, host
         assert live.kernel(host) == held
 
 
+def test_mains_rule_of_a_managed_table_that_is_left_out_would_go_with_it(minion, host, export):
+    minion.call("apply", **pillar(keep_main_routes=True), backend="none")
+    by_hand(host, "-4 route add throw 10.9.0.0/16 table 201")
+    left_out = "\n".join(export(backend="none")["left_out"])
+    rule = "from 192.168.1.220 table 254 suppress_prefixlength 0 priority 19999"
+    assert f"would change: `ip -4 rule del {rule}`" in left_out
+    assert "stays as it is" not in left_out
+
+
 # --- the default gateway ----------------------------------------------------------------------
 
 NETWORK = SCRIPTS.parent / "network"
