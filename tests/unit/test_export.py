@@ -393,6 +393,11 @@ def test_a_rule_into_main_that_would_become_ours_and_is_not(more):
     assert foreign_in_main(*KEPT, *more.split("\n")) == 2
 
 
+def test_a_daemons_rule_into_main_in_a_set_that_is_made_anew():
+    own = [f"{line} protocol static" for line in (BEFORE, RULE)]
+    assert foreign_in_main(SUBNET, DEFAULT, *own, MAIN + " protocol 186") == 1
+
+
 @pytest.mark.parametrize("line", [BEFORE, MAIN, RULE])
 def test_an_incomplete_set_claims_nothing(line):
     found = export.export(seen(*(each for each in KEPT if each != line)))
