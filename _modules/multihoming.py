@@ -535,7 +535,9 @@ def export(backend=None):
     Return the pillar for what this host does already, whoever made it: to adopt a server.
 
     Read from kernel, rt_tables and the backend's files. What can't be expressed is listed, with
-    the reason, and is left alone by the pillar: a table is exported whole or not at all.
+    the reason, and is left alone by the pillar: a table is exported whole or not at all. Rules
+    into main are part of it where they are just what ``keep_main_routes`` makes, and
+    ``default_gateway`` where ``/etc/sysconfig/network`` names an interface and main agrees.
 
     multihoming
         What to write under ``multihoming:`` in the pillar.

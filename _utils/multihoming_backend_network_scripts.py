@@ -24,6 +24,7 @@ NAME = "network-scripts"
 interfaces = ifcfg.interfaces
 defaults = ifcfg.defaults
 keep_default = ifcfg.keep_default
+chosen_default = ifcfg.chosen_default
 
 _KINDS = ("route", "route6", "rule", "rule6")
 _FILE = re.compile(r"(route6?|rule6?)-(.+)")

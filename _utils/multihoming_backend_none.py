@@ -33,6 +33,11 @@ def keep_default(_dev: str, _gateways: Mapping[int, str]) -> list[Any]:
     return []
 
 
+def chosen_default() -> dict[str, str]:
+    """Return variable -> the interface that its files name for the default route: none."""
+    return {}
+
+
 def rules(_texts: Mapping[str, str], _tables: Mapping[str, int]) -> list[Any]:
     """Return the rules that the files make the scripts load: none."""
     return []

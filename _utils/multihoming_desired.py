@@ -89,6 +89,16 @@ def policies(wanted: Config, links: Mapping[str, Link], found: Mapping[str, Foun
     return Desired(made, skipped, tuple(errors))
 
 
+def gateways_through(dev: str, routes: Iterable[Route]) -> dict[int, str]:
+    """Return family -> next hop of the first default route that leaves by an interface."""
+    gateways: dict[int, str] = {}
+    for route in routes:
+        for hop in route.nexthops or (route,):
+            if route.to == "default" and hop.dev == dev and hop.via:
+                gateways.setdefault(route.family, hop.via)
+    return gateways
+
+
 def _absent(interface: Interface, links: Mapping[str, Link]) -> str | None:
     if interface.name not in links:
         return "is not on this host"

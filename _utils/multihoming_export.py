@@ -18,6 +18,7 @@ import multihoming_config as config
 import multihoming_desired as desired
 import multihoming_model as model
 import multihoming_rt_tables as rt_tables
+import multihoming_rules as rules_
 from multihoming_desired import Found
 from multihoming_model import Link, Route, Rule
 
@@ -26,6 +27,8 @@ _KERNEL = 2  # RTPROT_KERNEL
 # Whatever else made one would make it again next to ours.
 BY_HAND = (model.UNSPEC, model.BOOT, 4)
 
+# keep_main_routes depends on what the other entries say; they agree after two rounds.
+_ROUNDS = 4
 _SELECTORS = set(config.RULE_KEYS[: config.RULE_KEYS.index("not")])
 
 _Item = Route | Rule
@@ -50,6 +53,8 @@ class Seen:
         Interface -> what files and main's default routes say of it.
     unreadable
         Interface -> why its files can't be understood.
+    declared
+        Interface -> what is known of it once the pillar that comes of all this has its entry.
     """
 
     links: Mapping[str, Link]
@@ -59,6 +64,7 @@ class Seen:
     served: Mapping[int, str] = field(default_factory=dict)
     found: Mapping[str, Found] = field(default_factory=dict)
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    declared: Mapping[str, Found] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,12 +84,21 @@ class Export:
 
 @dataclass(frozen=True)
 class _Held:
-    """A table as the kernel holds it; ``named`` when its name stands in rt_tables."""
+    """A table as the kernel holds it.
+
+    named
+        Its name stands in rt_tables.
+    rules
+        Those that lead to it; those into main as well, when they are taken as part of it.
+    beside
+        Main's rules that stand where ``keep_main_routes`` would have one, by place.
+    """
 
     table: model.Table
     named: bool
     routes: tuple[Route, ...]
     rules: tuple[Rule, ...]
+    beside: Mapping[rules_.Place, Sequence[Rule]]
 
     @property
     def word(self) -> str:
@@ -98,12 +113,20 @@ class _Held:
 
 @dataclass(frozen=True)
 class _Fit:
-    """An entry for a table; with ``obstacles`` it will not do, ``changes`` are what it alters."""
+    """An entry for a table; with ``obstacles`` it will not do, ``changes`` are what it alters.
+
+    into_main
+        The rules into main that it declares.
+    """
 
     dev: str
     entry: _Entry
     changes: tuple[str, ...] = ()
     obstacles: tuple[str, ...] = ()
+    into_main: tuple[Rule, ...] = ()
+
+
+_Fits = dict[str, tuple[_Held, _Fit]]  # interface -> its table and the entry for it
 
 
 def tables_in_use(rules: Mapping[int, Iterable[Rule]]) -> set[int]:
@@ -114,16 +137,14 @@ def tables_in_use(rules: Mapping[int, Iterable[Rule]]) -> set[int]:
 
 def export(seen: Seen) -> Export:
     """Return the pillar that describes what the host holds, and what it does not describe."""
-    fits: dict[str, tuple[_Held, _Fit]] = {}
-    left_out: list[str] = []
-    for held in _tables(seen):
-        fit = _fitting(seen, held, fits)
-        if fit.obstacles:
-            left_out += [f"{_title(held, fit.dev)}: {why}" for why in fit.obstacles]
-        else:
-            fits[fit.dev] = held, fit
-    fits, refused = _agreeing(seen, fits)
-    left_out += refused + _foreign(seen)
+    fits, left_out = _together(seen)
+    for _ in range(_ROUNDS if _has_rules_into_main(seen) else 0):
+        declared = _declared(seen, fits)
+        if declared == seen.declared:
+            break
+        seen = replace(seen, declared=declared)
+        fits, left_out = _together(seen)
+    left_out += _foreign(seen, fits)
     notes = [
         f"{_title(held, dev)}: {why}" for dev, (held, fit) in fits.items() for why in fit.changes
     ]
@@ -131,9 +152,35 @@ def export(seen: Seen) -> Export:
     return Export(_pillar(seen, fits), tuple(left_out), tuple(notes))
 
 
-def candidates(seen: Seen) -> set[str]:
-    """Return the interfaces that may become part of the pillar."""
-    return {dev for held in _tables(seen) for dev in _candidates(seen, held)}
+def _together(seen: Seen) -> tuple[_Fits, list[str]]:
+    """Return the entries that go together in one pillar, and why the other tables have none."""
+    fits: _Fits = {}
+    left_out: list[str] = []
+    for held in _tables(seen):
+        fit = _fitting(seen, held, fits)
+        if fit.obstacles:
+            left_out += [f"{_title(held, fit.dev)}: {why}" for why in fit.obstacles]
+        else:
+            fits[fit.dev] = held, fit
+    kept, refused = _agreeing(seen, fits)
+    return kept, left_out + refused
+
+
+def _has_rules_into_main(seen: Seen) -> bool:
+    return any(rules_.place_into_main(rule) for rules in seen.rules.values() for rule in rules)
+
+
+def _declared(seen: Seen, fits: _Fits) -> dict[str, Found]:
+    """Return what is known of the interfaces that have an entry, its gateways included."""
+    known = {}
+    for dev, (held, fit) in fits.items():
+        said = fit.entry.get("gateway", [])
+        vias = said if isinstance(said, list) else [said]
+        own = {6 if ":" in via else 4: via for via in vias}
+        found = seen.found.get(dev, Found())
+        own = own or desired.gateways_through(dev, held.routes)
+        known[dev] = replace(found, defaults={**own, **found.defaults})
+    return known
 
 
 # --- tables -----------------------------------------------------------------------------------
@@ -142,15 +189,23 @@ def candidates(seen: Seen) -> set[str]:
 def _tables(seen: Seen) -> Iterator[_Held]:
     """Yield every table that is used for anything, by id."""
     leading: dict[int, list[Rule]] = {}
+    places: dict[rules_.Place, list[Rule]] = {}
     for family in model.FAMILIES:
         for rule in seen.rules.get(family, ()):
             leading.setdefault(rule.table or 0, []).append(rule)
+            if rule.table == model.MAIN and rule.src and rule.priority:
+                places.setdefault((family, rule.src, rule.priority), []).append(rule)
     used = {*leading, *seen.served, *(id_ for id_, routes in seen.routes.items() if routes)}
     names = _names(seen.tables, used)
     for id_ in sorted(used - model.RESERVED_TABLES.keys()):
         table = model.Table(names[id_], id_)
         routes, rules = seen.routes.get(id_, ()), leading.get(id_, ())
-        yield _Held(table, table.name in seen.tables.ids, tuple(routes), tuple(rules))
+        beside = {
+            place: places[place]
+            for place in (rules_.places_into_main(rules, {id_}) if places else ())
+            if place in places
+        }
+        yield _Held(table, table.name in seen.tables.ids, tuple(routes), tuple(rules), beside)
 
 
 def _names(tables: rt_tables.Tables, used: Iterable[int]) -> dict[int, str]:
@@ -187,7 +242,7 @@ def _candidates(seen: Seen, held: _Held) -> list[str]:
     return list(dict.fromkeys(likely))
 
 
-def _fitting(seen: Seen, held: _Held, taken: Mapping[str, tuple[_Held, _Fit]]) -> _Fit:
+def _fitting(seen: Seen, held: _Held, taken: _Fits) -> _Fit:
     """Return the best entry for a table."""
     problem = _table_problem(seen, held)
     if problem:
@@ -204,9 +259,7 @@ def _fitting(seen: Seen, held: _Held, taken: Mapping[str, tuple[_Held, _Fit]]) -
     return replace(best, entry=_shortened(seen, held, best.dev, best.entry))
 
 
-def _tried(
-    seen: Seen, held: _Held, dev: str, taken: Mapping[str, tuple[_Held, _Fit]]
-) -> list[_Fit]:
+def _tried(seen: Seen, held: _Held, dev: str, taken: _Fits) -> list[_Fit]:
     """Return an interface's entries, up to the first that changes nothing."""
     obstacles = _obstacles(seen, held, dev)
     if dev in taken:
@@ -214,8 +267,8 @@ def _tried(
     if obstacles:
         return [_Fit(dev, {}, obstacles=tuple(obstacles))]
     fits: list[_Fit] = []
-    for entry in _entries(held, dev, seen.links[dev]):
-        fits.append(_checked(seen, held, dev, entry))
+    for whole, entry in _entries(seen, held, dev):
+        fits.append(_checked(seen, whole, dev, entry))
         if not fits[-1].changes and not fits[-1].obstacles:
             break
     return fits
@@ -251,7 +304,7 @@ def _obstacles(seen: Seen, held: _Held, dev: str) -> list[str]:
         return reasons
     if not any(route.to == "default" for route in held.routes):
         return ["it has no default route, and every policy has one"]
-    if not _from_rules(held, seen.links[dev]):
+    if not _from_rules(held.rules, seen.links[dev]):
         return [f"no rule leads to it from an address of {dev}, and every policy has such a rule"]
     return []
 
@@ -261,7 +314,8 @@ def _why_not(item: _Item, dev: str) -> str | None:
     if item.protocol not in BY_HAND:
         return f"belongs to whoever made it: its protocol is {model.protocol_name(item.protocol)}"
     if item.other:
-        unknown = ", ".join(name for name, _ in item.other)
+        locked = [name + " lock" * value.startswith("lock ") for name, value in item.other]
+        unknown = ", ".join(locked)
         return f"has {unknown}, for which the pillar has no word"
     return None if isinstance(item, Rule) else _why_no_route(item, dev)
 
@@ -277,14 +331,20 @@ def _why_no_route(item: Route, dev: str) -> str | None:
 
 
 def _words(item: _Item, name: str | None) -> str:
+    name = "main" if item.table == model.MAIN else name
     words = (
         model.rule_words(item, name) if isinstance(item, Rule) else model.route_words(item, name)
     )
     return " ".join([f"-{item.family}", "rule" if isinstance(item, Rule) else "route", *words])
 
 
-def _foreign(seen: Seen) -> list[str]:
+def _foreign(seen: Seen, fits: _Fits) -> list[str]:
     """Name the rules that lead to no table of ours, the kernel's first three aside."""
+    declared = {rule for _, fit in fits.values() for rule in fit.into_main}
+    # These go with their table, and a trial of the pillar says so.
+    kept = {(seen.tables.ids[name], priority) for name, priority in seen.tables.keeping_main}
+    every = [rule for rules in seen.rules.values() for rule in rules]
+    recorded = rules_.places_recorded(every, kept)
     names = {id_: name for name, id_ in seen.tables.ids.items()}
     return [
         f"`{_words(rule, names.get(rule.table or 0))}` leads to no table that the pillar can name, "
@@ -292,6 +352,7 @@ def _foreign(seen: Seen) -> list[str]:
         for family in model.FAMILIES
         for rule in seen.rules.get(family, ())
         if (rule.table or 0) in model.RESERVED_TABLES and not _is_kernels(rule)
+        if rule not in declared and rules_.place_into_main(rule) not in recorded
     ]
 
 
@@ -305,25 +366,90 @@ def _is_kernels(rule: Rule) -> bool:
 # --- entries ----------------------------------------------------------------------------------
 
 
-def _entries(held: _Held, dev: str, link: Link) -> Iterator[_Entry]:
-    """Yield the ways to say a table: the usual one first, then those that make less of their own.
+@dataclass(frozen=True)
+class _Way:
+    """How an entry says a table.
+
+    from_rules
+        The rules that become ``addresses``.
+    any_default
+        See ``_gateways``.
+    made
+        Routes that come of ``keep_main_routes``.
+    """
+
+    dev: str
+    from_rules: Sequence[Rule]
+    addresses: Sequence[config.Address]
+    any_default: bool = False
+    keep_main_routes: bool = False
+    made: frozenset[Route] = frozenset()
+
+    @property
+    def rules(self) -> list[Rule]:
+        """The rules that the addresses get."""
+        if not self.keep_main_routes:
+            return [*self.from_rules]
+        return [
+            each
+            for rule in self.from_rules
+            for each in rules_.keeping_main(
+                rule.family, rule.priority or 0, rule.table or 0, rule.src or ""
+            )
+        ]
+
+
+def _entries(seen: Seen, held: _Held, dev: str) -> Iterator[tuple[_Held, _Entry]]:
+    """Yield the ways to say a table, with all that each means to say.
+
+    Those with ``keep_main_routes`` come first, where each rule into main that it would own is one
+    that it makes.
+    """
+    link = seen.links[dev]
+    sets = _sets(held)
+    from_rules = _from_rules(sets, link)
+    into_main = [main for rule in from_rules for main in sets[rule]]
+    if {*into_main} == {main for standing in held.beside.values() for main in standing}:
+        whole = replace(held, rules=(*held.rules, *into_main))
+        for way in _ways(whole, dev, link, from_rules):
+            yield whole, _keeping_main(seen, whole, way)
+    for way in _ways(held, dev, link, _from_rules(held.rules, link)):
+        yield held, _entry(held, way)
+
+
+def _ways(held: _Held, dev: str, link: Link, from_rules: Sequence[Rule]) -> Iterator[_Way]:
+    """Yield the usual way first, then those that make less of their own.
 
     An address with its whole length has no subnet for which a route is made.
     """
-    rules = _from_rules(held, link)
-    whole = [_address(rule, link) for rule in rules]
-    yield _entry(held, dev, rules, whole, any_default=False)
-    yield _entry(held, dev, rules, _with_subnets(held, dev, whole), any_default=False)
-    yield _entry(held, dev, rules, whole, any_default=True)
+    whole = [_address(rule, link) for rule in from_rules]
+    if whole:
+        yield _Way(dev, from_rules, whole)
+        yield _Way(dev, from_rules, _with_subnets(held, dev, whole))
+        yield _Way(dev, from_rules, whole, any_default=True)
 
 
-def _from_rules(held: _Held, link: Link) -> list[Rule]:
+def _sets(held: _Held) -> dict[Rule, Sequence[Rule]]:
+    """Return the from-rules that have the whole set of ``keep_main_routes``, with main's rules."""
+    there = {_normal(rule) for rule in held.rules} if held.beside else set()
+    found = {}
+    for rule in filter(_is_plain, held.rules) if there else ():
+        source, priority = rule.src or "/", rule.priority or 0
+        first, main, last = rules_.keeping_main(rule.family, priority, held.table.id, source)
+        standing = held.beside.get((rule.family, source, priority - 1), ())
+        fit = all(_normal(each) == main and each.protocol in BY_HAND for each in standing)
+        if standing and fit and first in there and "/" not in source:
+            found[last] = standing
+    return found
+
+
+def _from_rules(rules: Iterable[Rule], link: Link) -> list[Rule]:
     """Return the rules that become ``addresses``: of one priority, one for each address.
 
     Those of the interface's own addresses; else those of any address; else, where a rule has a
     whole prefix, what it does for each of the interface's addresses.
     """
-    plain = [_normal(rule) for rule in held.rules if _is_plain(rule)]
+    plain = [_normal(rule) for rule in rules if _is_plain(rule)]
     single = [rule for rule in plain if "/" not in (rule.src or "/")]
     own = [rule for rule in single if rule.src in _live(link)]
     chosen = own or single or _covered(plain, link)
@@ -449,18 +575,37 @@ def _reached(gateway: str, family: int, addresses: Iterable[config.Address]) -> 
     return any(gateway in model.network(_subnet(address)) for address in mine)
 
 
-def _entry(
-    held: _Held,
-    dev: str,
-    from_rules: Sequence[Rule],
-    addresses: Sequence[config.Address],
-    any_default: bool,
-) -> _Entry:
+def _keeping_main(seen: Seen, held: _Held, way: _Way) -> _Entry:
+    """Return the entry with ``keep_main_routes``: without the routes that come of it.
+
+    A route to the same subnet that stands in the entry keeps them away.
+    """
+    likely = _through_gateways(held, way)
+    way = replace(way, keep_main_routes=True, made=likely)
+    made, _ = _outcome(seen, held, way.dev, _entry(held, way), _found(seen, held, way.dev))
+    return _entry(held, replace(way, made=likely & set(made)))
+
+
+def _through_gateways(held: _Held, way: _Way) -> frozenset[Route]:
+    """Return the routes through a gateway that have nothing more to them, the defaults aside."""
+    gateways = {
+        route.family: {"via": route.via, "onlink": route.onlink}
+        for route in _gateways(held, way.dev, way.addresses, way.any_default)
+    }
+    plain = {
+        _made(held, way.dev, route.family, to=route.to, **gateways[route.family])
+        for route in held.routes
+        if route.family in gateways and route.to != "default"
+    }
+    return frozenset(plain & set(map(_normal, held.routes)))
+
+
+def _entry(held: _Held, way: _Way) -> _Entry:
     """Return what stands under the interface's name."""
-    priority = from_rules[0].priority
+    dev, addresses, priority = way.dev, way.addresses, way.from_rules[0].priority
     families = {address.family for address in addresses}
-    gateways = _gateways(held, dev, addresses, any_default)
-    own = {*gateways, *(_subnet_route(held, dev, address) for address in addresses)}
+    gateways = _gateways(held, dev, addresses, way.any_default)
+    own = {*gateways, *(_subnet_route(held, dev, address) for address in addresses), *way.made}
     keys = {route.key for route in own}
     entry: _Entry = {
         "table": held.table.name,
@@ -473,9 +618,12 @@ def _entry(
             entry["onlink"] = True
     if priority != config.DEFAULT_PRIORITY:
         entry["priority"] = priority
+    if way.keep_main_routes:
+        entry["keep_main_routes"] = True
     routes = [_normal(route) for route in held.routes if _normal(route).key not in keys]
     entry["routes"] = _specs([(r.family, _route_spec(r, dev)) for r in routes], families, "to")
-    rules = [_normal(rule) for rule in held.rules if _normal(rule) not in from_rules]
+    made = set(way.rules)
+    rules = [_normal(rule) for rule in held.rules if _normal(rule) not in made]
     entry["rules"] = _specs([(r.family, _rule_spec(r, priority)) for r in rules], families, "from")
     return {key: value for key, value in entry.items() if value != []}
 
@@ -538,11 +686,14 @@ def _checked(seen: Seen, held: _Held, dev: str, entry: _Entry) -> _Fit:
     """Return an entry with what it would do to the host."""
     if "gateway" not in entry and dev in seen.unreadable:
         return _Fit(dev, entry, obstacles=(seen.unreadable[dev],))
+    if "keep_main_routes" in entry and seen.unreadable:
+        return _Fit(dev, entry, obstacles=tuple(seen.unreadable.values()))
     made, errors = _outcome(seen, held, dev, entry, _found(seen, held, dev))
     if errors:
         return _Fit(dev, entry, obstacles=tuple(f"a pillar may not say it: {e}" for e in errors))
     changes, obstacles = _differences(held, made, entry)
-    return _Fit(dev, entry, tuple(changes), tuple(obstacles))
+    into_main = tuple(rule for rule in held.rules if rule.table == model.MAIN)
+    return _Fit(dev, entry, tuple(changes), tuple(obstacles), into_main)
 
 
 def _outcome(
@@ -553,7 +704,7 @@ def _outcome(
     wanted, errors = config.parse({"tables": {table.name: table.id}, "interfaces": {dev: entry}})
     if errors:
         return [], errors
-    outcome = desired.policies(wanted, seen.links, {dev: found})
+    outcome = desired.policies(wanted, seen.links, {**seen.found, **seen.declared, dev: found})
     if outcome.errors:
         return [], list(outcome.errors)
     policy = outcome.policies[dev]
@@ -563,11 +714,7 @@ def _outcome(
 def _found(seen: Seen, held: _Held, dev: str) -> Found:
     """Return what the host says of an interface once the table is its own."""
     said = seen.found.get(dev, Found())
-    own = {
-        route.family: route.via
-        for route in held.routes
-        if route.to == "default" and route.via and route.dev == dev
-    }
+    own = desired.gateways_through(dev, held.routes)
     return replace(said, defaults={**own, **said.defaults})
 
 
@@ -630,10 +777,11 @@ def _is_harmless(item: _Item, held: _Held) -> bool:
     """Tell whether something that comes new keeps every packet on its way.
 
     Subnets are reached directly instead of through the router, rules go where a rule for the whole
-    prefix goes; but a default route must do what the best one does.
+    prefix goes; but a sibling's subnet must not be reached through another router than before, and
+    a default route must do what the best one does.
     """
     if isinstance(item, Rule) or item.to != "default":
-        return True
+        return isinstance(item, Rule) or item.via is None
     defaults = [
         _normal(route)
         for route in held.routes
@@ -664,13 +812,11 @@ def _shortened(seen: Seen, held: _Held, dev: str, entry: _Entry) -> _Entry:
 # --- the whole --------------------------------------------------------------------------------
 
 
-def _agreeing(
-    seen: Seen, fits: dict[str, tuple[_Held, _Fit]]
-) -> tuple[dict[str, tuple[_Held, _Fit]], list[str]]:
+def _agreeing(seen: Seen, fits: _Fits) -> tuple[_Fits, list[str]]:
     """Return the entries that go together in one pillar, and why the others don't."""
     if not _errors(seen, fits):
         return fits, []
-    kept: dict[str, tuple[_Held, _Fit]] = {}
+    kept: _Fits = {}
     refused = []
     for dev, fit in fits.items():
         errors = _errors(seen, {**kept, dev: fit})
@@ -682,13 +828,13 @@ def _agreeing(
     return kept, refused
 
 
-def _errors(seen: Seen, fits: Mapping[str, tuple[_Held, _Fit]]) -> list[str]:
+def _errors(seen: Seen, fits: _Fits) -> list[str]:
     wanted, errors = config.parse(_pillar(seen, fits))
-    found = {dev: _found(seen, held, dev) for dev, (held, _) in fits.items()}
+    found = {**seen.found, **_declared(seen, fits)}
     return [*errors, *desired.policies(wanted, seen.links, found).errors]
 
 
-def _pillar(seen: Seen, fits: Mapping[str, tuple[_Held, _Fit]]) -> dict[str, Any]:
+def _pillar(seen: Seen, fits: _Fits) -> dict[str, Any]:
     """Return the whole; names that are registered and unused stay registered."""
     tables = {held.table.name: held.table.id for held, _ in fits.values()}
     used = {held.table.id for held in _tables(seen)}
@@ -696,7 +842,7 @@ def _pillar(seen: Seen, fits: Mapping[str, tuple[_Held, _Fit]]) -> dict[str, Any
     return {"tables": tables, "interfaces": {dev: fit.entry for dev, (_, fit) in fits.items()}}
 
 
-def _remarks(seen: Seen, fits: Mapping[str, tuple[_Held, _Fit]]) -> list[str]:
+def _remarks(seen: Seen, fits: _Fits) -> list[str]:
     """Say which names are new, and which addresses may not last."""
     remarks = []
     for dev, (held, fit) in fits.items():

@@ -225,10 +225,10 @@ def _ours(
     wanted = {rules.place_into_main(rule) for rule in made} - {None}
     places = rules.places_into_main(made, ids) if wanted else {}
     into_main = {place: table for place, table in places.items() if place in wanted}
-    recorded = ids & {tables.ids[name] for name in tables.keeping_main}
+    recorded = {(tables.ids[name], priority) for name, priority in tables.keeping_main}
     if recorded:
         held = [*_rules(state), *backend.rules(backend.read(), tables.ids)]
-        into_main |= rules.places_into_main(held, recorded)
+        into_main |= rules.places_recorded(held, {kept for kept in recorded if kept[0] in ids})
     return rules.Ours(ids, into_main)
 
 
@@ -324,22 +324,12 @@ def _with_live(
     for name in {**wanted.interfaces, **state.links}:
         known = found.get(name, desired.Found())
         interface = wanted.interfaces.get(name)
-        live = _gateways_through(name, state.defaults if interface else staying)
+        live = desired.gateways_through(name, state.defaults if interface else staying)
         if interface and interface.gateways is None:
             own = state.routes.get(interface.table.id, ())
-            live = {**_gateways_through(name, own), **live}
+            live = {**desired.gateways_through(name, own), **live}
         filled[name] = desired.Found(known.addresses, known.gateways, live)
     return filled
-
-
-def _gateways_through(dev: str, routes: Iterable[model.Route]) -> dict[int, str]:
-    """Return family -> next hop of the first default route that leaves by an interface."""
-    gateways: dict[int, str] = {}
-    for route in routes:
-        for hop in route.nexthops or (route,):
-            if route.to == "default" and hop.dev == dev and hop.via:
-                gateways.setdefault(route.family, hop.via)
-    return gateways
 
 
 def _compare(goal: Goal, tables: rt_tables.Tables, state: kernel.State) -> Work:
@@ -383,15 +373,15 @@ def _registered(goal: Goal, tables: rt_tables.Tables) -> tuple[dict[str, str], r
     """Return (path -> text, tables) with what has to be recorded before the kernel changes."""
     named = rt_tables.register(tables, goal.tables)
     then = rt_tables.combine(tables, named) if named else tables
-    kept = rt_tables.keep_main(then, _keeping_main(goal))
+    kept = rt_tables.keep_main(then, sorted(_keeping_main(goal)))
     return {**named, **kept}, rt_tables.combine(then, kept) if kept else then
 
 
 def _released(goal: Goal, tables: rt_tables.Tables) -> tuple[dict[str, str], rt_tables.Tables]:
     """Return (path -> text, tables) without what need not be recorded once it has changed."""
     ids = tables.ids
-    compared = [name for name in tables.keeping_main if ids[name] in goal.ours.tables]
-    forgotten = rt_tables.forget_main(tables, {*compared} - {*_keeping_main(goal)})
+    compared = {record for record in tables.keeping_main if ids[record[0]] in goal.ours.tables}
+    forgotten = rt_tables.forget_main(tables, compared - _keeping_main(goal))
     then = rt_tables.combine(tables, forgotten) if forgotten else tables
     gone = goal.owned - goal.tables.keys()
     released = rt_tables.release(then, gone) if gone else {}
@@ -399,13 +389,14 @@ def _released(goal: Goal, tables: rt_tables.Tables) -> tuple[dict[str, str], rt_
     return edited, rt_tables.combine(tables, edited) if edited else tables
 
 
-def _keeping_main(goal: Goal) -> list[str]:
-    """Return the tables whose addresses get rules into main."""
-    return [
-        policy.table.name
+def _keeping_main(goal: Goal) -> set[tuple[str, int]]:
+    """Return (table's name, priority) of the rules into main that should be."""
+    return {
+        (policy.table.name, place[2])
         for policy in goal.outcome.policies.values()
-        if any(rules.place_into_main(rule) in goal.ours.into_main for rule in policy.rules)
-    ]
+        for rule in policy.rules
+        if (place := rules.place_into_main(rule)) and place in goal.ours.into_main
+    }
 
 
 def _current(goal: Goal, state: kernel.State, in_main: Iterable[model.Route]) -> _RoutesAndRules:
@@ -513,9 +504,10 @@ def export(backend_name: str = "auto") -> dict[str, Any]:
         if not backend.in_charge():
             pillar["backend"] = backend.NAME
         left_out, notes = _trial(pillar)
+        default, why_not = _default_gateway(backend, pillar, [*left_out, *notes])
     return {
-        "multihoming": pillar,
-        "left_out": [*outcome.left_out, *left_out],
+        "multihoming": {**pillar, **default},
+        "left_out": [*outcome.left_out, *left_out, *why_not],
         "notes": [*outcome.notes, *notes],
     }
 
@@ -529,15 +521,41 @@ def _seen(backend: ModuleType) -> export_.Seen:
     served_ = served(backend, texts, frozenset({*used, *numbers, *tables.ids.values()}), tables.ids)
     state = kernel.read({*used, *served_} - model.RESERVED_TABLES.keys(), defaults=True)
     said, unreadable = backend.interfaces(state.links)
-    found = {dev: desired.Found(*what) for dev, what in said.items()}
-    seen = export_.Seen(state.links, state.rules, state.routes, tables, served_, found, unreadable)
-    known = {
+    found = {
         dev: replace(
-            found.get(dev, desired.Found()), defaults=_gateways_through(dev, state.defaults)
+            desired.Found(*said.get(dev, ())),
+            defaults=desired.gateways_through(dev, state.defaults),
         )
-        for dev in export_.candidates(seen)
+        for dev in state.links
     }
-    return replace(seen, found={**found, **known})
+    return export_.Seen(state.links, state.rules, state.routes, tables, served_, found, unreadable)
+
+
+def _default_gateway(
+    backend: ModuleType, pillar: Mapping[str, Any], without: Sequence[str]
+) -> tuple[dict[str, str], list[str]]:
+    """Return the pillar's ``default_gateway`` when the files say so and it changes nothing.
+
+    without
+        What a trial of the pillar says without it.
+
+    The second is why it is left out.
+    """
+    try:
+        chosen = backend.chosen_default()
+    except files.ContentError as err:
+        return {}, [f"default_gateway: {err}"]
+    if not chosen:
+        return {}, []
+    said = " and ".join(f"{name}={dev}" for name, dev in chosen.items())
+    if len({*chosen.values()}) > 1:
+        return {}, [f"default_gateway: {said} are two interfaces, and the pillar names one"]
+    default = {"default_gateway": next(iter(chosen.values()))}
+    left_out, notes = _trial({**pillar, **default})
+    more = [text for text in (*left_out, *notes) if text not in without]
+    return (
+        ({}, [f"default_gateway: with {said}, {text}" for text in more]) if more else (default, [])
+    )
 
 
 def _trial(pillar: Mapping[str, Any]) -> tuple[list[str], list[str]]:
@@ -552,7 +570,7 @@ def _trial(pillar: Mapping[str, Any]) -> tuple[list[str], list[str]]:
         if ids["new"] is None:
             changes.append(f"would change: rt_tables without {name} ({ids['old']})")
         else:
-            notes.append(f"rt_tables would record that {name} ({ids['new']}) is managed")
+            notes.append(f"rt_tables would call table {ids['new']} {name}")
     for path, diff in report["files"].items():
         lines = [] if path.startswith(os.path.dirname(rt_tables.ETC)) else diff.splitlines()[2:]
         changes += [f"would change: {path} without `{x[1:]}`" for x in lines if x[:1] == "-"]

@@ -358,6 +358,16 @@ def keep_default(dev: str, gateways: Iterable[int]) -> list[files.Edit]:
     return [files.Edit(NETWORK, before, text)] if text != before else []
 
 
+def chosen_default() -> dict[str, str]:
+    """Return variable -> the interface that /etc/sysconfig/network names for the default route.
+
+    Raises ContentError when only a shell could tell.
+    """
+    values = shell.assignments(NETWORK, files.read(NETWORK) or "")
+    said = {name: read(values, name) for name in _DEVICE_OF_DEFAULT.values()}
+    return {name: dev for name, dev in said.items() if dev}
+
+
 def _assigned(text: str, name: str, value: str) -> str:
     """Set a variable of a file that is sourced, where it stands if that is plain to see."""
     # What the last line says counts, whatever only a shell could tell of the lines before it.

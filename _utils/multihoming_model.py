@@ -580,6 +580,10 @@ _ROUTE_ABBREVIABLE = tuple(
     "dsfield metric priority reordering window cwnd initcwnd initrwnd features quickack congctl "
     "rttvar ssthresh realms protocol table vrf pref".split()
 )
+_LOCKABLE = frozenset(
+    "mtu hoplimit advmss rtt rttvar reordering window cwnd initcwnd initrwnd quickack congctl "
+    "ssthresh".split()
+)
 _RULE_EXACT = frozenset(
     "not from to tos fwmark lookup sup_pl sup_group dev iif oif l3mdev uidrange ipproto sport "
     "dport type dscp flowlabel".split()
@@ -676,7 +680,11 @@ def route_from_words(words: list[str], family: int, tables: Mapping[str, int]) -
         else:
             if name == "via" and rest[:1] == [_INET[family]]:
                 rest.pop(0)
-            _read_route_word(name, _value(word, rest), family, tables, fields, nexthops, other)
+            value = _value(word, rest)
+            if name in _LOCKABLE and value == "lock":
+                other.append((name, f"lock {_value(word, rest)}"))
+            else:
+                _read_route_word(name, value, family, tables, fields, nexthops, other)
     if "to" not in fields:
         raise ValueError("no destination")
     return _build_route(family, fields, tuple(Nexthop(**hop) for hop in nexthops), other)
@@ -812,7 +820,9 @@ def route_from_json(entry: Mapping[str, Any], family: int) -> Route:
     if other.get("pref") == "medium":
         del other["pref"]
     metrics = {k: v for group in entry.get("metrics", ()) for k, v in group.items()}
-    other.update({k: _json_text(v) for k, v in metrics.items() if k != "mtu"})
+    mtu = metrics.get("mtu")
+    plain = isinstance(mtu, int)  # a locked one is a text
+    other.update({k: _json_text(v) for k, v in metrics.items() if k != "mtu" or not plain})
     return canonical(
         Route(
             family=family,
@@ -825,7 +835,7 @@ def route_from_json(entry: Mapping[str, Any], family: int) -> Route:
             src=entry.get("prefsrc"),
             metric=entry.get("metric", 0),
             scope=int(entry.get("scope", 0)),
-            mtu=metrics.get("mtu"),
+            mtu=mtu if plain else None,
             onlink="onlink" in entry.get("flags", ()),
             nexthops=tuple(_nexthop_from_json(hop) for hop in entry.get("nexthops", ())),
             protocol=_protocol(str(entry.get("protocol", BOOT))),

@@ -44,6 +44,7 @@ _ONLINK = 4  # RTNH_F_ONLINK
 _METRICS = {2: "mtu", 3: "window", 4: "rtt", 5: "rttvar", 6: "ssthresh", 7: "cwnd", 8: "advmss"}
 _METRICS |= {9: "reordering", 10: "hoplimit", 11: "initcwnd", 13: "rto_min", 14: "initrwnd"}
 _METRICS |= {12: "features", 15: "quickack", 17: "fastopen_no_cookie"}
+_LOCK, _RTO_MIN, _CONGCTL = 1, 13, 16  # RTAX_LOCK has a bit for each metric
 _PREFERENCES = {0: "medium", 1: "high", 3: "low"}
 _ADDRESS_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 # Rules and routes change while a dump runs; more tries than this mean a host that never rests.
@@ -260,8 +261,23 @@ def _realms(flow: int) -> str:
 
 
 def _metrics(data: bytes) -> dict[str, Any]:
+    """Return metric -> value, or ``lock VALUE``, which ``ip`` takes but leaves out of its JSON.
+
+    A metric that is 0 is not sent, and ``ip`` locks rto_min unasked.
+    """
     attributes = _attributes(data)
-    return {name: _u32(attributes, kind) for kind, name in _METRICS.items() if kind in attributes}
+    found: dict[str, Any] = {
+        name: _u32(attributes, kind) for kind, name in _METRICS.items() if kind in attributes
+    }
+    if "features" in found:
+        found["features"] = "ecn" if found["features"] == 1 else hex(found["features"])
+    if _CONGCTL in attributes:
+        found["congctl"] = attributes[_CONGCTL].rstrip(b"\0").decode(errors="replace")
+    locked = _u32(attributes, _LOCK)
+    for kind, name in (*_METRICS.items(), (_CONGCTL, "congctl")):
+        if locked & 1 << kind and kind != _RTO_MIN:
+            found[name] = f"lock {found.get(name, 0)}"
+    return found
 
 
 def _nexthops(data: bytes, names: Mapping[int, str]) -> Iterator[dict[str, Any]]:

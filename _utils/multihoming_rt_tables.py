@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from multihoming_model import RESERVED_TABLES, U32, Table, show
@@ -23,7 +23,7 @@ DEFAULTS = ("/usr/share/iproute2/rt_tables", "/usr/lib/iproute2/rt_tables")
 MARKER = "# multihoming"
 _HEADER = "# Routing tables of the multihoming state. Salt owns this file.\n"
 _ADOPTED = re.compile(r"#\s*adopted\s+([0-9]+)\s+(\S+)\s*$")
-_KEEPING = re.compile(r"#\s*keep_main_routes\s+([0-9]+)\s+(\S+)\s*$")
+_KEEPING = re.compile(r"#\s*keep_main_routes\s+([0-9]+)\s+(\S+)\s+([0-9]+)\s*$")
 # iproute2 stops reading at such a line, so names below it would not be found.
 _BLANK_WITH_CR = re.compile(r"^[ \t]*[\r\v\f][ \t\r\v\f]*$", re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -58,14 +58,15 @@ class Tables:
     adopted
         What our drop-in says of tables that stand in another file.
     kept
-        What our file says of tables whose addresses have rules into main as well.
+        What our file says of tables whose addresses have rules into main as well, and the
+        priority of these.
     """
 
     texts: Mapping[str, str]
     drop_in: bool
     lines: tuple[Line, ...] = ()
     adopted: tuple[Table, ...] = ()
-    kept: tuple[Table, ...] = ()
+    kept: tuple[tuple[Table, int], ...] = ()
 
     @property
     def ids(self) -> dict[str, int]:
@@ -87,10 +88,14 @@ class Tables:
         return ours
 
     @property
-    def keeping_main(self) -> frozenset[str]:
-        """The names of owned tables whose addresses have rules into main that are ours."""
+    def keeping_main(self) -> frozenset[tuple[str, int]]:
+        """The owned tables (by name) and priorities of the rules into main that are ours."""
         owned = self.owned
-        return frozenset(table.name for table in self.kept if owned.get(table.name) == table.id)
+        return frozenset(
+            (table.name, priority)
+            for table, priority in self.kept
+            if owned.get(table.name) == table.id
+        )
 
     @property
     def foreign(self) -> tuple[Line, ...]:
@@ -134,17 +139,18 @@ def parse(texts: Mapping[str, str], drop_in: bool) -> Tables:
     Raises TableError naming file and line where iproute2 would stop reading.
     """
     lines: list[Line] = []
-    records: dict[re.Pattern[str], list[Table]] = {_ADOPTED: [], _KEEPING: []}
+    adopted: list[Table] = []
+    kept: list[tuple[Table, int]] = []
     for path, text in texts.items():
         for number, raw in enumerate(text.split("\n"), 1):
-            for pattern, found in records.items():
-                match = pattern.match(raw.strip()) if path == _home(drop_in) else None
-                if match:
-                    found.append(Table(match[2], int(match[1])))
+            if path == _home(drop_in) and (match := _ADOPTED.match(raw.strip())):
+                adopted.append(Table(match[2], int(match[1])))
+            if path == _home(drop_in) and (match := _KEEPING.match(raw.strip())):
+                kept.append((Table(match[2], int(match[1])), int(match[3])))
             line = _parse_line(path, number, raw)
             if line:
                 lines.append(line)
-    return Tables(texts, drop_in, tuple(lines), tuple(records[_ADOPTED]), tuple(records[_KEEPING]))
+    return Tables(texts, drop_in, tuple(lines), tuple(adopted), tuple(kept))
 
 
 def _home(drop_in: bool) -> str:
@@ -229,24 +235,28 @@ def release(tables: Tables, names: Iterable[str]) -> dict[str, str]:
     return _changed(tables, _remove(tables.texts, set(names)))
 
 
-def keep_main(tables: Tables, names: Iterable[str]) -> dict[str, str]:
-    """Return path -> new text: a record that addresses of these tables have rules into main."""
+def keep_main(tables: Tables, keeping: Iterable[tuple[str, int]]) -> dict[str, str]:
+    """Return path -> new text: a record that addresses of tables have rules into main.
+
+    keeping
+        (table's name, priority of the rules).
+    """
     home = _home(tables.drop_in)
     text = tables.texts.get(home) or (_HEADER if tables.drop_in else "")
-    for name in names:
-        if name not in tables.keeping_main:
-            text = _append(text, f"# keep_main_routes {_entry(Table(name, tables.ids[name]))}")
-    return _changed(tables, {home: text}) if names else {}
+    missing = [record for record in keeping if record not in tables.keeping_main]
+    for name, priority in missing:
+        entry = _entry(Table(name, tables.ids[name]))
+        text = _append(text, f"# keep_main_routes {entry} {priority}")
+    return _changed(tables, {home: text}) if missing else {}
 
 
-def forget_main(tables: Tables, names: Iterable[str]) -> dict[str, str]:
-    """Return path -> new text: without such a record of these tables."""
+def forget_main(tables: Tables, gone: Collection[tuple[str, int]]) -> dict[str, str]:
+    """Return path -> new text: without such records."""
     home = _home(tables.drop_in)
-    gone = set(names)
     kept = [
         line
         for line in tables.texts.get(home, "").split("\n")
-        if not ((match := _KEEPING.match(line.strip())) and match[2] in gone)
+        if not ((match := _KEEPING.match(line.strip())) and (match[2], int(match[3])) in gone)
     ]
     return _changed(tables, {home: "\n".join(kept)}) if gone else {}
 

@@ -63,6 +63,12 @@ def places_into_main(rules: Iterable[Rule], tables: Collection[int]) -> dict[Pla
     return places
 
 
+def places_recorded(rules: Iterable[Rule], kept: Collection[tuple[int, int]]) -> dict[Place, int]:
+    """Return those of ``places_into_main`` whose (table, priority) is recorded."""
+    places = places_into_main(rules, {table for table, _ in kept}) if kept else {}
+    return {place: table for place, table in places.items() if (table, place[2]) in kept}
+
+
 def place_into_main(rule: Rule) -> Place | None:
     """Return the place of a rule into main that ``keeping_main`` could have made."""
     if rule.table != model.MAIN or rule.src is None or rule.priority is None:

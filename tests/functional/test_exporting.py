@@ -55,15 +55,26 @@ def adopt(minion, host, export):
         found = export(**kwargs)
         assert found["left_out"] == []
         held, scripts = live.kernel(host), files_of_the_scripts()
-        done = minion.call("apply", **found["multihoming"])
-        assert (done["commands"], done["interfaces"]) == ([], {})
-        assert {*done["files"]} <= {str(DROP_IN)}
+        assert not changed(minion.call("plan", **found["multihoming"]))
+        assert not changed(minion.call("apply", **found["multihoming"]))
         assert (live.kernel(host), files_of_the_scripts()) == (held, scripts)
         assert not any(minion.call("plan", **found["multihoming"]).values())
         assert export(**kwargs) == {**found, "notes": []}
         return found["multihoming"]
 
     return run
+
+
+def changed(report):
+    """Return what a run changes, but for the names that tables without one get."""
+    unnamed = any(name.startswith("table") for name in report["tables"])
+    files = report["files"]
+    if unnamed:
+        files = {path: diff for path, diff in files.items() if path != str(DROP_IN)}
+    else:
+        assert report["tables"] == {}
+    kinds = {"commands": report["commands"], "files": files, "interfaces": report["interfaces"]}
+    return {kind: what for kind, what in kinds.items() if what}
 
 
 def files_of_the_scripts():
@@ -102,8 +113,14 @@ def test_files_made_by_hand_are_adopted_to_the_letter(adopt):
 
 
 @pytest.mark.usefixtures("article")
-def test_only_the_record_of_what_is_managed_is_new(export):
-    assert export()["notes"] == ["rt_tables would record that gateway1 (201) is managed"]
+def test_there_is_nothing_more_to_say(export):
+    assert export()["notes"] == []
+
+
+def test_a_table_without_a_name_gets_one_and_that_is_said(export, host):
+    by_hand(host, *BY_HAND)
+    notes = export()["notes"]
+    assert "rt_tables would call table 201 table201" in notes
 
 
 def test_a_host_that_does_nothing_of_the_kind(export):
@@ -201,6 +218,185 @@ def test_a_default_route_with_more_to_it(adopt, host, line, route):
     assert adopted["routes"] == [{"to": "default", **route}]
 
 
+# --- main's routes are kept -------------------------------------------------------------------
+
+ARTICLE = ("192.168.1.220", "192.168.1.0/24", "192.168.1.254", "eth1", 201)
+THIRD = ("10.0.0.99", "10.0.0.0/8", "10.0.0.1", "eth2", 202)
+V4 = {"table": "table201", "addresses": ["192.168.1.220/24"], "gateway": "192.168.1.254"}
+
+
+def kept_by_hand(host, nic=ARTICLE, siblings=("192.168.2.0/24",)):
+    """Do by hand what keep_main_routes does, IPv4 only."""
+    address, subnet, gateway, dev, table = nic
+    both = f"suppress_prefixlength 0 from {address}"
+    by_hand(
+        host,
+        f"route add {subnet} dev {dev} src {address} table {table}",
+        f"route add default via {gateway} dev {dev} table {table}",
+        *(f"route add {to} via {gateway} dev {dev} table {table}" for to in siblings),
+        f"rule add {both} table {table} priority 19998",
+        f"rule add {both} table main priority 19999",
+        f"rule add from {address} table {table} priority 20000",
+    )
+
+
+def test_mains_routes_kept_by_hand(adopt, host):
+    kept_by_hand(host)
+    assert adopt(backend="none")["interfaces"] == {"eth1": {**V4, "keep_main_routes": True}}
+
+
+def test_mains_routes_kept_by_files(adopt, host):
+    name_tables(gateway1=201)
+    write(
+        route_eth1="192.168.1.0/24 dev eth1 src 192.168.1.220 table gateway1\n"
+        "default via 192.168.1.254 table gateway1\n"
+        "192.168.2.0/24 via 192.168.1.254 dev eth1 table gateway1\n",
+        rule_eth1="from 192.168.1.220 table gateway1 suppress_prefixlength 0 priority 98\n"
+        "from 192.168.1.220 table main suppress_prefixlength 0 priority 99\n"
+        "from 192.168.1.220 table gateway1 priority 100\n",
+        ifcfg_eth1="DEVICE=eth1\nIPADDR=192.168.1.220\nPREFIX=24\nGATEWAY=192.168.1.254\n",
+    )
+    assert network_scripts.ifup_routes(host, "eth1") == []
+    assert adopt()["interfaces"]["eth1"] == {
+        "table": "gateway1",
+        "addresses": ["192.168.1.220/24"],
+        "priority": 100,
+        "keep_main_routes": True,
+    }
+
+
+def test_tables_that_know_of_each_other(adopt, host):
+    kept_by_hand(host, siblings=("192.168.2.0/24", "10.0.0.0/8"))
+    kept_by_hand(host, THIRD, siblings=("192.168.2.0/24", "192.168.1.0/24"))
+    found = adopt(backend="none")["interfaces"]
+    assert [entry.get("keep_main_routes") for entry in found.values()] == [True, True]
+    assert not [entry for entry in found.values() if "routes" in entry]
+
+
+def test_another_way_to_a_sibling_stands_in_routes(adopt, host):
+    kept_by_hand(host, siblings=())
+    by_hand(host, "route add 192.168.2.0/24 via 192.168.1.3 dev eth1 table 201")
+    route = {"to": "192.168.2.0/24", "via": "192.168.1.3"}
+    eth1 = adopt(backend="none")["interfaces"]["eth1"]
+    assert eth1 == {**V4, "keep_main_routes": True, "routes": [route]}
+
+
+def test_mains_rule_is_foreign_where_siblings_are_answered_directly(minion, export, host):
+    kept_by_hand(host, siblings=())
+    found = export(backend="none")
+    rule = {"from": "192.168.1.220", "suppress_prefixlength": 0, "priority": 19998}
+    assert found["multihoming"]["interfaces"] == {"eth1": {**V4, "rules": [rule]}}
+    assert found["left_out"] == [
+        "`-4 rule from 192.168.1.220 table main suppress_prefixlength 0 priority 19999` leads to "
+        "no table that the pillar can name, and stays as it is"
+    ]
+    held = live.kernel(host)
+    minion.call("apply", **found["multihoming"])
+    minion.call("apply", tables={}, interfaces={}, backend="none")
+    assert live.rules(host, 4, 254)[0]["priority"] == 19999
+    assert len(live.kernel(host)) == len(held) - 4
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "rule add from 192.168.1.220 table main suppress_prefixlength 0 priority 19999 proto 186",
+        "rule add from 192.168.1.220 table main priority 19999",
+    ],
+)
+def test_what_somebody_else_has_in_the_place_of_mains_rule_stays(minion, export, host, more):
+    kept_by_hand(host)
+    by_hand(host, more)
+    held = live.kernel(host)
+    found = export(backend="none")
+    assert "keep_main_routes" not in str(found["multihoming"])
+    minion.call("apply", **found["multihoming"])
+    assert live.kernel(host) == held
+    assert not changed(minion.call("plan", **found["multihoming"]))
+
+
+def test_mains_rule_beside_a_further_rule_is_nobodys_to_own(minion, export, host):
+    kept_by_hand(host)
+    foreign = "from 192.168.1.220 table main suppress_prefixlength 0 priority 299"
+    by_hand(host, f"rule add {foreign}", "rule add from 192.168.1.220 table 201 priority 300")
+    held = live.kernel(host)
+    found = export(backend="none")
+    assert f"`-4 rule {foreign}`" in str(found["left_out"])
+    for _ in range(2):
+        minion.call("apply", **found["multihoming"])
+        assert live.kernel(host) == held
+
+
+def test_mains_rule_of_a_managed_table_that_is_left_out_would_go_with_it(minion, host, export):
+    minion.call("apply", **pillar(keep_main_routes=True), backend="none")
+    by_hand(host, "-4 route add throw 10.9.0.0/16 table 201")
+    left_out = "\n".join(export(backend="none")["left_out"])
+    rule = "from 192.168.1.220 table 254 suppress_prefixlength 0 priority 19999"
+    assert f"would change: `ip -4 rule del {rule}`" in left_out
+    assert "stays as it is" not in left_out
+
+
+# --- the default gateway ----------------------------------------------------------------------
+
+NETWORK = SCRIPTS.parent / "network"
+
+
+@pytest.fixture
+def eth0(host):
+    """eth0 has its IPv4 gateway from a file, and no other."""
+    by_hand(host, "-6 route del default")
+    write(
+        ifcfg_eth0="DEVICE=eth0\nONBOOT=yes\nIPADDR=192.168.2.220\nPREFIX=24\n"
+        "GATEWAY=192.168.2.254\n"
+    )
+
+
+@pytest.mark.usefixtures("eth0", "article")
+def test_the_default_gateway_that_the_files_name(adopt):
+    NETWORK.write_text("NETWORKING=yes\nGATEWAYDEV=eth0\n")
+    found = adopt()
+    assert found["default_gateway"] == "eth0"
+    assert list(found["interfaces"]) == ["eth1"]
+    assert NETWORK.read_text() == "NETWORKING=yes\nGATEWAYDEV=eth0\n"
+
+
+@pytest.mark.usefixtures("eth0")
+def test_the_default_gateway_of_both_families(adopt, host):
+    by_hand(host, "-6 route add default via 2001:db8:2::254 metric 1")
+    path = SCRIPTS / "ifcfg-eth0"
+    more = "IPV6INIT=yes\nIPV6ADDR=2001:db8:2::220/64\nIPV6_DEFAULTGW=2001:db8:2::254\n"
+    path.write_text(path.read_text() + more)
+    NETWORK.write_text("GATEWAYDEV=eth0\nIPV6_DEFAULTDEV=eth0\n")
+    assert adopt() == {"tables": {}, "interfaces": {}, "default_gateway": "eth0"}
+
+
+@pytest.mark.usefixtures("eth0", "article")
+def test_no_default_gateway_where_no_file_names_it(adopt):
+    NETWORK.write_text("NETWORKING=yes\n")
+    assert "default_gateway" not in adopt()
+
+
+@pytest.mark.usefixtures("eth0", "article")
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("GATEWAYDEV=eth1\n", "with GATEWAYDEV=eth1, would change: `ip -4 route"),
+        ("IPV6_DEFAULTDEV=eth0\n", "would say `GATEWAYDEV=eth0`"),
+        ("GATEWAYDEV=eth7\n", "eth7 is not on this host"),
+        ("GATEWAYDEV=eth0\nIPV6_DEFAULTDEV=eth1\n", "are two interfaces"),
+        ("GATEWAYDEV=$(cat /dev)\n", f"{NETWORK} line 1"),
+        ("GATEWAYDEV='a b'\n", "is not"),
+    ],
+)
+def test_a_default_gateway_that_would_change_something_is_left_out(export, text, why):
+    NETWORK.write_text(text)
+    found = export()
+    assert list(found["multihoming"]) == ["tables", "interfaces"]
+    assert list(found["multihoming"]["interfaces"]) == ["eth1"]
+    assert found["left_out"][0].startswith("default_gateway: ")
+    assert why in "\n".join(found["left_out"])
+
+
 # --- what can't be said -----------------------------------------------------------------------
 
 
@@ -211,6 +407,7 @@ def test_a_default_route_with_more_to_it(adopt, host, line, route):
         ("-4 route add 10.9.0.0/16 via 192.168.1.3 tos 0x10 table 201", "has tos"),
         ("-4 route add 10.9.0.0/16 via 192.168.1.3 realms 3 table 201", "has realms"),
         ("-4 route add 10.9.0.0/16 nhid 7 table 201", "has nhid"),
+        ("-4 route add 10.9.0.0/16 via 192.168.1.3 mtu lock 1400 table 201", "has mtu lock,"),
         ("-4 route add 10.9.0.0/16 via inet6 fe80::1 dev eth1 table 201", "has via"),
         ("-4 route add 10.9.0.0/16 dev eth2 table 201", "leaves by eth2"),
         ("-4 route add local 10.9.0.1 dev eth1 proto kernel table 201", "VRF"),
@@ -315,6 +512,12 @@ ODDITIES = (
     "rule add fwmark 9 table {table} priority 25000 suppress_ifgroup 3",
     "rule add fwmark 9 table 199 priority 25000",
     "rule add from {address} table main suppress_prefixlength 0 priority 299",
+    "rule add from {address} table main suppress_prefixlength 0 priority 19999",
+    "rule add from {address} table {table} suppress_prefixlength 0 priority 19998",
+    "rule add from {address} table main priority 19999",
+    "rule del from {address} table main",
+    "route del 192.168.2.0/24 table {table}",
+    "route replace 192.168.2.0/24 via {gateway} dev {device} mtu 1400 table {table}",
     "rule del from {address} table {table}",
 )
 
@@ -331,6 +534,13 @@ def make_odd(host, rng, whole):
         "subnet": str(ip_interface(address).network),
     }
     host.ip("-4", *rng.choice(ODDITIES).format(**words).split(), check=False)
+
+
+def delete_rules_into_main(host):
+    for family in ("-4", "-6"):
+        for rule in filter(None, host.ip_json("-N", family, "-details", "rule", "show")):
+            if policy.is_into_main(rule):
+                host.ip(family, "rule", "del", "from", rule["src"], "priority", rule["priority"])
 
 
 def test_what_the_pillar_of_an_odd_host_would_change_is_said(minion, host, export):
@@ -359,6 +569,6 @@ def test_what_the_pillar_of_an_odd_host_would_change_is_said(minion, host, expor
             for family in ("-4", "-6"):
                 host.ip(family, "route", "flush", "table", id_, check=False)
                 host.ip(family, "rule", "flush", "table", id_)
-        host.ip("rule", "del", "priority", 299, check=False)
+        delete_rules_into_main(host)
         DROP_IN.unlink(missing_ok=True)
     assert exported > STEPS // 12

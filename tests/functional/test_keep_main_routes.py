@@ -234,7 +234,7 @@ def test_a_hand_made_set_is_adopted_and_recorded(converge, converged, minion, ho
         assert (ret["result"], ret["changes"]) == (True, {})
     assert ret["comment"] == f"comments in {DROP_IN} record what is managed"
     assert live.kernel(host) == before
-    assert "# keep_main_routes 201 gateway1\n" in Path(DROP_IN).read_text()
+    assert "# keep_main_routes 201 gateway1 19999\n" in Path(DROP_IN).read_text()
     converged(whole)
     converge({**pillar(), "backend": "none"})
     assert "keep_main_routes" not in Path(DROP_IN).read_text()
@@ -248,6 +248,17 @@ def test_a_hand_made_rule_into_main_is_not_ours_without_the_key(converge, host):
     assert len(from_rules(host, ADDRESS)) == 3
     converge({**NOTHING, "backend": "none"})
     assert from_rules(host, ADDRESS) == [(19999, "254", 0)]
+
+
+def test_a_foreign_rule_beside_another_rule_of_ours_survives(converge, host):
+    by_hand(host, f"rule add from {ADDRESS} table main suppress_prefixlength 0 priority 299")
+    before = live.rules(host, 4, 254)
+    rule = {"from": ADDRESS, "priority": 300}
+    for keep in (True, False):
+        converge({**pillar(keep_main_routes=keep, rules=[rule]), "backend": "none"})
+        assert before[0] in live.rules(host, 4, 254)
+    converge({**NOTHING, "backend": "none"})
+    assert live.rules(host, 4, 254) == before
 
 
 @pytest.mark.parametrize("drop_ins", [True, False], ids=["drop-in", "rt_tables"])

@@ -672,6 +672,12 @@ DRIFT = {
     "a route with another protocol": f"{REPLACED} proto static",
     "a route more": "-4 route add 10.9.0.0/16 via 192.168.1.9 table 201",
     "a route with advmss": f"{REPLACED} advmss 1200",
+    "a route with a locked MTU": f"{REPLACED} mtu lock 1400",
+    "a route with a locked advmss": f"{REPLACED} advmss lock 1200",
+    "a route with a lock and no more": f"{REPLACED} mtu lock 0",
+    "a route with congctl": f"{REPLACED} congctl reno",
+    "a route with features": f"{REPLACED} features ecn",
+    "a route with rto_min": f"{REPLACED} rto_min 100ms",
     "a route with another metric": "-4 route add default via 192.168.1.254 metric 5 table 201",
     "a route appended": "-4 route append default via 192.168.1.9 table 201",
     "an IPv6 route appended": "-6 route append default via 2001:db8:1::9 table 201",
@@ -699,6 +705,15 @@ def test_drift_in_the_kernel_is_seen_and_repaired(converge, host, name):
     by_hand(host, DRIFT[name])
     assert live.kernel(host) != held
     assert set(converge(pillar())) == {"eth1"}
+    assert live.kernel(host) == held
+
+
+def test_only_the_lock_of_an_mtu_differs(converge, host):
+    whole = pillar(routes=[{"to": "10.9.0.0/16", "via": "192.168.1.9", "mtu": 1400}])
+    converge(whole)
+    held = live.kernel(host)
+    by_hand(host, "-4 route replace 10.9.0.0/16 via 192.168.1.9 mtu lock 1400 table 201")
+    assert set(converge(whole)) == {"eth1"}
     assert live.kernel(host) == held
 
 

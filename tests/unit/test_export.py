@@ -86,7 +86,7 @@ def assert_comes_to(host, pillar):
     assert outcome.errors == ()
     for policy in outcome.policies.values():
         id_ = policy.table.id
-        held = [rule for rules in host.rules.values() for rule in rules if rule.table == id_]
+        held = [r for rules in host.rules.values() for r in rules if r.table in (id_, model.MAIN)]
         assert sorted(map(repr, policy.routes)) == sorted(map(repr, host.routes[id_]))
         assert sorted(map(repr, policy.rules)) == sorted(map(repr, held))
 
@@ -302,6 +302,121 @@ def test_the_rule_of_an_address_that_is_elsewhere():
     assert made == {**PLAIN, "addresses": ["192.0.2.55/32"], "onlink": True}
 
 
+# --- main's routes are kept -------------------------------------------------------------------
+
+BEFORE = "rule from 192.168.1.220 suppress_prefixlength 0 table 201 priority 19998"
+MAIN = BEFORE.replace("table 201 priority 19998", "table 254 priority 19999")
+SIBLING = "route 10.0.0.0/8 via 192.168.1.254 dev eth1 table 201"
+KEPT = (*ETH1, BEFORE, MAIN)
+ETH2_HAS_A_GATEWAY = {"eth2": Found(defaults={4: "10.0.0.1"})}
+KEEPING = {**PLAIN, "keep_main_routes": True}
+RULES = [{"from": "192.168.1.220", "suppress_prefixlength": 0, "priority": 19998}]
+
+
+def test_the_three_rules_and_the_routes_to_siblings():
+    assert entry(*KEPT, SIBLING, found=ETH2_HAS_A_GATEWAY) == KEEPING
+
+
+def test_a_host_without_siblings():
+    assert entry(*KEPT) == KEEPING
+
+
+def test_routes_to_siblings_where_none_would_be_made():
+    route = {"to": "10.0.0.0/8", "via": "192.168.1.254"}
+    assert entry(*KEPT, SIBLING) == {**KEEPING, "routes": [route]}
+
+
+@pytest.mark.parametrize(
+    ("more", "spec"),
+    [("192.168.1.3", {"via": "192.168.1.3"}), ("192.168.1.254 mtu 1400", {"mtu": 1400})],
+)
+def test_other_routes_to_siblings_stand_for_those_that_would_be_made(more, spec):
+    line = f"route 10.0.0.0/8 via {more} dev eth1 table 201"
+    route = {"to": "10.0.0.0/8", "via": "192.168.1.254", **spec}
+    assert entry(*KEPT, line, found=ETH2_HAS_A_GATEWAY) == {**KEEPING, "routes": [route]}
+
+
+def test_a_further_route_to_a_sibling_brings_the_other_along():
+    further = SIBLING.replace("254", "3") + " metric 50"
+    assert entry(*KEPT, SIBLING, further, found=ETH2_HAS_A_GATEWAY)["routes"] == [
+        {"to": "10.0.0.0/8", "via": "192.168.1.254"},
+        {"to": "10.0.0.0/8", "via": "192.168.1.3", "metric": 50},
+    ]
+
+
+def test_what_the_others_declare_counts():
+    eth2 = [line.replace("192.168.1.220", "10.0.0.99").replace("201", "202") for line in KEPT[2:]]
+    back = "route 192.168.1.0/24 via 10.0.0.1 dev eth2 table 202"
+    found = export.export(seen(*KEPT, SIBLING, *ETH2[:2], *eth2, back))
+    assert found.left_out == ()
+    assert found.pillar["interfaces"] == {
+        "eth1": KEEPING,
+        "eth2": {"table": "gateway2", "gateway": "10.0.0.1", "keep_main_routes": True},
+    }
+
+
+def test_the_gateway_of_a_table_that_is_left_out_does_not_count():
+    more = ("route throw 10.9.0.0/16 table 202", SIBLING)
+    found = export.export(seen(*KEPT, *ETH2, *more))
+    route = {"to": "10.0.0.0/8", "via": "192.168.1.254"}
+    assert found.pillar["interfaces"] == {"eth1": {**KEEPING, "routes": [route]}}
+
+
+def foreign_in_main(*lines, **kwargs):
+    """Return how many rules into main are left out; eth1's entry has the rule before it."""
+    found = export.export(seen(*lines, **kwargs))
+    assert "keep_main_routes" not in found.pillar["interfaces"]["eth1"]
+    assert RULES[0] in found.pillar["interfaces"]["eth1"]["rules"]
+    assert all("leads to no table" in why for why in found.left_out)
+    return len(found.left_out)
+
+
+def test_a_sibling_that_is_answered_directly():
+    assert foreign_in_main(*KEPT, found=ETH2_HAS_A_GATEWAY) == 1
+
+
+def test_a_sibling_whose_file_cannot_be_read():
+    assert foreign_in_main(*KEPT, unreadable={"eth2": "ifcfg-eth2 line 3: $(x)"}) == 1
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        MAIN + " protocol static",
+        MAIN + " protocol 186",
+        MAIN.replace("suppress_prefixlength 0 ", ""),
+        MAIN.replace("19999", "299") + "\n" + RULE.replace("20000", "300"),
+        MAIN.replace("19999", "301") + "\n" + BEFORE.replace("19998", "300"),
+    ],
+)
+def test_a_rule_into_main_that_would_become_ours_and_is_not(more):
+    assert foreign_in_main(*KEPT, *more.split("\n")) == 2
+
+
+def test_a_daemons_rule_into_main_in_a_set_that_is_made_anew():
+    own = [f"{line} protocol static" for line in (BEFORE, RULE)]
+    assert foreign_in_main(SUBNET, DEFAULT, *own, MAIN + " protocol 186") == 1
+
+
+@pytest.mark.parametrize("line", [BEFORE, MAIN, RULE])
+def test_an_incomplete_set_claims_nothing(line):
+    found = export.export(seen(*(each for each in KEPT if each != line)))
+    assert "keep_main_routes" not in str(found.pillar)
+    assert len([why for why in found.left_out if "table main" in why]) == (line != MAIN)
+
+
+def test_an_address_without_the_set_among_others():
+    there = links("192.168.1.220/24", "192.168.1.221/24")
+    made = entry(*KEPT, RULE.replace("220", "221"), there=there)
+    assert made == {**KEEPING, **V4, "rules": [{"from": "192.168.1.221"}]}
+
+
+def test_both_families_keep_main():
+    kept6 = [line.replace("192.168.1.220", "2001:db8:1::220") for line in (BEFORE, MAIN)]
+    gateways = ["192.168.1.254", "2001:db8:1::254"]
+    assert entry(*KEPT, *ETH1_6, *kept6, there=BOTH) == {**KEEPING, "gateway": gateways}
+
+
 # --- tables -----------------------------------------------------------------------------------
 
 
@@ -349,6 +464,7 @@ def test_the_rules_that_every_host_has_are_not_mentioned():
     [
         ("route throw 10.9.0.0/16 table 201", "type throw"),
         ("route 10.9.0.0/16 via 192.168.1.3 dev eth1 advmss 500 table 201", "has advmss"),
+        ("route 10.9.0.0/16 via 192.168.1.3 dev eth1 mtu lock 9 table 201", "has mtu lock"),
         ("route 10.9.0.0/16 via 192.168.1.3 dev eth1 proto 11 table 201", "its protocol is 11"),
         ("route local 10.9.0.1 dev eth1 proto kernel table 201", "VRF"),
         ("route 10.9.0.0/16 dev eth2 table 201", "leaves by eth2"),

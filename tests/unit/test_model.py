@@ -90,6 +90,12 @@ def test_what_the_pillar_can_not_say_makes_a_route_unequal():
         assert read("routes", f"default via 10.0.0.1 dev eth1 {extra} table 5") != plain
 
 
+def test_a_locked_mtu_is_not_an_mtu():
+    locked = "default via 10.0.0.1 dev eth1 mtu lock 1400 table 5"
+    assert read("routes", locked) != read("routes", locked.replace("lock ", ""))
+    assert words(read("routes", locked)) == locked
+
+
 def test_what_the_pillar_can_not_say_makes_a_rule_unequal():
     plain = read("rules", "from 10.0.0.1 table 5 priority 5")
     for extra in ("realms 5", "suppress_ifgroup 1", "tun_id 7", "proto 99"):
