@@ -288,7 +288,7 @@ def _devices_to_read(wanted: config.Config, state: kernel.State) -> list[str]:
         if interface.addresses is None or interface.gateways is None
     ]
     if any(interface.keep_main_routes for interface in wanted.interfaces.values()):
-        open_ += state.links
+        open_ += (name for name, link in state.links.items() if "LOOPBACK" not in link.flags)
     if wanted.default_gateway:
         open_.append(wanted.default_gateway)
     return list(dict.fromkeys(open_))

@@ -270,3 +270,9 @@ def test_a_priority_without_room_is_refused(refused):
         "interfaces.eth1.priority: keep_main_routes needs two rules before the from-rule; write a "
         "number from 3 to 32765"
     )
+
+
+def test_the_loopbacks_file_is_nobodys_business(converge):
+    text = "DEVICE=lo\nIPADDR=127.0.0.1\nNETMASK=255.0.0.0\nNETWORK=127.0.0.0\nONBOOT=yes\n"
+    (network_scripts.FOLDER / "ifcfg-lo").write_text(text)
+    converge(pillar(keep_main_routes=True))
