@@ -702,7 +702,8 @@ def path_of_reply(address: Any, client: Any, interface: Any = None) -> dict[str,
 
 
 def _has_gateway(family: int, link: model.Link) -> bool:
-    if any(map(reply_path.is_default, kernel.route_get(reply_path.ask_gateway(family, link)))):
+    answers = kernel.route_get(reply_path.ask_gateway(family, link))
+    if any(reply_path.is_default(answer, link.name) for answer in answers):
         return True
     backend = next((backend for backend in BACKENDS if backend.in_charge()), none)
     found, _ = backend.interfaces([link.name])
