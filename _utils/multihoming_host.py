@@ -98,6 +98,8 @@ class Work:
         Edits of files ahead of the kernel's steps and behind them. A table is registered before
         anything leads to it, and forgotten last; what is loaded at boot changes once the kernel
         has taken it.
+    defaults
+        Main's default routes before the run.
     """
 
     goal: Goal
@@ -107,6 +109,7 @@ class Work:
     report: Mapping[str, Any]
     current: _RoutesAndRules
     should: _RoutesAndRules
+    defaults: tuple[model.Route, ...] = ()
 
     @property
     def pending(self) -> bool:
@@ -178,6 +181,7 @@ def _look(data: Any, scope: frozenset[str] | None) -> Work:
     known = _with_live(found, wanted, state, state.defaults)
     chosen = default_gateway.choose(wanted, state.links, known, state.defaults, errors)
     chosen = _as_scripted(backend, chosen, errors)
+    errors += default_gateway.in_the_way(state.defaults, chosen) if chosen else []
     staying = default_gateway.after(state.defaults, chosen) if chosen else state.defaults
     known = _with_live(found, wanted, state, staying)
     outcome = desired.policies(wanted, state.links, known)
@@ -369,7 +373,8 @@ def _compare(goal: Goal, tables: rt_tables.Tables, state: kernel.State) -> Work:
         "tables": _tables(tables.owned, final.owned),
         "notes": [f"{name} {why}: skipped" for name, why in goal.outcome.skipped.items()],
     }
-    return Work(goal, tuple(before), tuple(steps), tuple(after), report, current, should)
+    sides = (current, should, state.defaults)
+    return Work(goal, tuple(before), tuple(steps), tuple(after), report, *sides)
 
 
 def _registered(goal: Goal, tables: rt_tables.Tables) -> tuple[dict[str, str], rt_tables.Tables]:
@@ -576,7 +581,7 @@ def _roll_back(work: Work, done: Sequence[Edit]) -> str:
             state = _state(work.goal)
             in_main = [route for route in state.defaults if route.key in _keys_in_main(work)]
             now = _current(work.goal, state, in_main)
-            steps = plan.steps(now, work.current)
+            steps = plan.steps(now, _before(work, in_main))
             if not steps:
                 return trouble
             kernel.commit(steps, force=True)
@@ -594,6 +599,16 @@ def _keys_in_main(work: Work) -> set[tuple[Any, ...]]:
     """Return the keys of the routes in main that a run changes."""
     routes = (*work.current[0], *work.should[0])
     return {route.key for route in routes if route.table == model.MAIN}
+
+
+def _before(work: Work, in_main: Iterable[model.Route]) -> _RoutesAndRules:
+    """Return what was there, with those of main's routes that only share a key with a changed one.
+
+    IPv6 lets a route of router advertisements stand beside another.
+    """
+    others = [route for route in in_main if route in work.defaults]
+    routes, rules_ = work.current
+    return [*routes, *(route for route in others if route not in routes)], rules_
 
 
 def _verify(goal: Goal) -> None:
