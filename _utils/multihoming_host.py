@@ -225,7 +225,9 @@ def _ours(
     into_main = {place: table for place, table in places.items() if place in wanted}
     recorded = ids & {tables.ids[name] for name in tables.keeping_main}
     if recorded:
-        held = [*_rules(state), *backend.rules(backend.read(), tables.ids)]
+        # A rule of the pillar's own for that address tells nothing of the one before it.
+        own = [rule for rule in made if not rules.places_into_main([rule], ids).keys() & wanted]
+        held = {*_rules(state), *backend.rules(backend.read(), tables.ids)} - {*own}
         into_main |= rules.places_into_main(held, recorded)
     return rules.Ours(ids, into_main)
 
@@ -237,10 +239,12 @@ def _check_places(ours: rules.Ours, live: Iterable[model.Rule]) -> None:
     """
     foreign = [
         f"keep_main_routes: `{' '.join(model.rule_words(rule, 'main'))}` is somebody else's, and "
-        "stands where a rule for that address has to be; write another `priority`"
+        "stands where a rule for that address has to be; give it another priority, or write "
+        "another `priority` before keep_main_routes is applied"
         for rule in live
         if rule.table == model.MAIN and rule not in ours
         if (rule.family, rule.src, rule.priority) in ours.into_main
+        if rules.deletes(rules.into_main(rule.family, rule.priority or 0, rule.src or ""), rule)
     ]
     if foreign:
         raise HostError(foreign)

@@ -10,6 +10,7 @@ from capture import Capture
 from network import connect, entered, first_article
 from traffic import ping
 
+ROUTE = {"to": "198.51.100.0/24", "via": "192.168.1.7"}
 DROP_IN = "/etc/iproute2/rt_tables.d/multihoming.conf"
 
 
@@ -148,8 +149,27 @@ def test_foreign_rules_into_main_survive(converge, host):
 
 
 def test_a_foreign_rule_in_the_very_place_is_refused(refused, host):
+    rule = f"from {ADDRESS} fwmark 7 table main suppress_prefixlength 0 priority 19999"
+    by_hand(host, f"rule add {rule}")
+    assert "give it another priority" in refused(pillar(keep_main_routes=True))
+
+
+def test_a_foreign_rule_that_the_kernel_can_tell_apart_is_no_trouble(converge, host):
+    converge(pillar(keep_main_routes=True))
     by_hand(host, f"rule add from {ADDRESS} fwmark 7 table main priority 19999")
-    assert "write another `priority`" in refused(pillar(keep_main_routes=True))
+    foreign = [rule for rule in live.rules(host, 4, 254) if "fwmark" in rule]
+    converge(pillar(keep_main_routes=True, priority=20000, routes=[ROUTE]))
+    converge(NOTHING)
+    assert live.rules(host, 4, 254)[:-1] == foreign != []
+
+
+def test_a_foreign_rule_before_one_of_the_pillars_own_survives(converge, host):
+    by_hand(host, f"rule add from {ADDRESS} table main suppress_prefixlength 0 priority 599")
+    own = {"from": ADDRESS, "priority": 600}
+    for whole in (pillar(keep_main_routes=True, rules=[own]), pillar(rules=[own]), NOTHING):
+        converge(whole)
+        assert (599, "254", 0) in from_rules(host, ADDRESS)
+    assert len(from_rules(host, ADDRESS)) == 1
 
 
 # --- packets ----------------------------------------------------------------------------------
