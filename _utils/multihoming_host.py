@@ -319,17 +319,17 @@ def _with_live(
     """Add the live gateways: main's default routes, else the one our table already has.
 
     staying
-        Main's default routes at the end of the run: what goes tells nothing the next time, but of
-        declared interfaces, whose tables have it by then.
+        Main's default routes at the end of the run: what goes tells nothing the next time. It does
+        of declared interfaces of which nothing stays, as their tables have it by then.
     """
     filled = {}
     for name in {**wanted.interfaces, **state.links}:
         known = found.get(name, desired.Found())
         interface = wanted.interfaces.get(name)
-        live = _gateways_through(name, state.defaults if interface else staying)
+        live = _gateways_through(name, staying)
         if interface and interface.gateways is None:
-            own = state.routes.get(interface.table.id, ())
-            live = {**_gateways_through(name, own), **live}
+            own = _gateways_through(name, state.routes.get(interface.table.id, ()))
+            live = {**own, **_gateways_through(name, state.defaults), **live}
         filled[name] = desired.Found(known.addresses, known.gateways, live)
     return filled
 

@@ -79,6 +79,20 @@ def test_the_gateway_comes_from_the_pillar(converge, host):
     assert defaults(host, 6) == [("eth0", "2001:db8:2::254", 1024)]
 
 
+def test_a_gateway_that_the_switch_takes_from_main_is_not_missed_later(converge, host):
+    by_hand(host, "route replace default via 192.168.1.9")
+    by_hand(host, "route add default via 192.168.1.254 metric 300")
+    whole = {**pillar(), "default_gateway": "eth0", "backend": "none"}
+    del whole["interfaces"]["eth1"]["gateway"]
+    by_hand(host, "route add default via 192.168.2.254 metric 400")
+    converge(whole)
+    assert [hop for _, hop, _ in defaults(host)] == [
+        "192.168.2.254",
+        "192.168.1.254",
+        "192.168.2.254",
+    ]
+
+
 def test_without_the_key_main_is_left_as_it_is(converge, converged, host):
     converge({**pillar(), "default_gateway": "eth1", "backend": "none"})
     converged({**pillar(), "backend": "none"})
