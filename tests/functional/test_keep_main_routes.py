@@ -90,6 +90,16 @@ def test_a_sibling_in_the_own_subnet_gets_no_route(converge, host):
     assert through(host, "192.168.1.100", ADDRESS) == ("eth1", None)
 
 
+def test_a_sibling_in_the_network_around_the_own_is_reached_through_the_gateway(converge, host):
+    host.address("eth1", "10.1.0.220/16")
+    more = {"gateway": "10.1.0.1", "addresses": ["10.1.0.220/16"]}
+    whole = two(gateway="10.0.0.1")
+    whole["interfaces"]["eth1"] |= more
+    converge({**whole, "keep_main_routes": True})
+    assert through(host, "10.200.0.1", "10.1.0.220") == ("eth1", "10.1.0.1")
+    assert through(host, "10.1.0.9", "10.1.0.220") == ("eth1", None)
+
+
 def test_at_top_level_it_holds_for_all_that_do_not_say_otherwise(converge, host):
     converge({**two(keep_main_routes=False), "keep_main_routes": True})
     assert len(from_rules(host, ADDRESS)) == 3
