@@ -183,6 +183,7 @@ def _look(data: Any, scope: frozenset[str] | None) -> Work:
     chosen = _as_scripted(backend, chosen, errors)
     errors += default_gateway.in_the_way(state.defaults, chosen) if chosen else []
     staying = default_gateway.after(state.defaults, chosen) if chosen else state.defaults
+    errors += _siblings_lost(found, wanted, state, staying)
     known = _with_live(found, wanted, state, staying)
     outcome = desired.policies(wanted, state.links, known)
     errors += outcome.errors
@@ -332,6 +333,31 @@ def _with_live(
             live = {**own, **_gateways_through(name, state.defaults), **live}
         filled[name] = desired.Found(known.addresses, known.gateways, live)
     return filled
+
+
+def _siblings_lost(
+    found: Mapping[str, desired.Found],
+    wanted: config.Config,
+    state: kernel.State,
+    staying: Sequence[model.Route],
+) -> list[str]:
+    """Name interfaces of which nothing tells any more that their clients have a gateway.
+
+    Replies to these would then go there directly, past the interface that was asked.
+    """
+    if not any(interface.keep_main_routes for interface in wanted.interfaces.values()):
+        return []
+    errors = []
+    for name in state.links:
+        known = {**_gateways_through(name, staying), **found.get(name, desired.Found()).gateways}
+        lost = _gateways_through(name, state.defaults).keys() - known.keys()
+        if lost and name not in wanted.interfaces:
+            errors.append(
+                f"default_gateway: replaces the default route that tells keep_main_routes that "
+                f"clients of {name} have a gateway; declare {name} in `interfaces`, or write its "
+                "gateway in its configuration file"
+            )
+    return errors
 
 
 def _gateways_through(dev: str, routes: Iterable[model.Route]) -> dict[int, str]:

@@ -50,6 +50,16 @@ def test_an_interface_without_gateway_is_no_sibling(converge, host):
     assert through(host, "2001:db8:a::17", ADDRESS6) == ("eth2", None)
 
 
+def test_a_sibling_whose_only_default_route_would_go_is_named(converge, refused):
+    whole = {**pillar(keep_main_routes=True), "backend": "none"}
+    converge(whole)
+    said = refused({**whole, "default_gateway": "eth1"})
+    assert "clients of eth0 have a gateway; declare eth0 in `interfaces`" in said
+    whole["interfaces"]["eth0"] = {"table": "gateway0"}
+    whole["tables"]["gateway0"] = 200
+    converge({**whole, "default_gateway": "eth1"})
+
+
 def test_a_declared_interface_is_a_sibling(converge, host):
     whole = two()
     converge({**whole, "keep_main_routes": True})
