@@ -33,6 +33,7 @@ if "multihoming_host" in sys.modules and sys.modules["multihoming_host"].is_outd
         del sys.modules[_name]
 
 try:
+    import multihoming_ask as ask
     import multihoming_host as host
     import multihoming_kernel as kernel
     import multihoming_model as model
@@ -438,7 +439,7 @@ def reply_path(address, client, interface=None):
         salt '*' multihoming.reply_path 192.168.1.220 192.168.2.17
         salt '*' multihoming.reply_path 192.168.1.220 172.17.0.2 interface=docker0
     """
-    return _call(host.path_of_reply, address, client, interface)
+    return _call(ask.path_of_reply, address, client, interface)
 
 
 def diagnose(
@@ -488,7 +489,7 @@ def diagnose(
         salt-call --retcode-passthrough multihoming.diagnose
     """
     data, there = _data(**_given(locals()))
-    found = _call(host.findings, data, there)
+    found = _call(ask.findings, data, there)
     severities = {finding.severity for finding in found}
     __context__["retcode"] = 2 if "error" in severities else 1 if "warning" in severities else 0
     return [finding.as_dict() for finding in found]
@@ -562,7 +563,7 @@ def export(backend=None):
     """
     data, _ = _data(backend=backend)
     name = data.get("backend", "auto") if isinstance(data, dict) else "auto"
-    return _call(host.export, name)
+    return _call(ask.export, name)
 
 
 def _given(arguments):

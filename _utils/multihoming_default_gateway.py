@@ -19,6 +19,9 @@ from multihoming_model import Link, Route
 # Routes that somebody renews: what replaces one is not theirs.
 _RENEWED = (2, 9, 16)  # RTPROT_KERNEL, RTPROT_RA, RTPROT_DHCP of linux/rtnetlink.h
 _RA = 9
+# What a route says beside its next hop goes along, but for what is part of a next hop, and for what
+# `ip` does not take as it is read.
+_LEFT_BEHIND = frozenset(("nhid", "via", "encap", "features"))
 
 
 @dataclass(frozen=True)
@@ -142,8 +145,29 @@ def _metric(route: Route) -> int:
     return route.metric
 
 
+def in_the_way(live: Sequence[Route], chosen: Chosen) -> list[str]:
+    """Return messages about routes of main that go before any gateway, and are not to be replaced.
+
+    These are routes that send nothing, like ``blackhole default``.
+    """
+    errors = []
+    for family in chosen.gateways:
+        ours = [route for route in after(live, chosen) if route.family == family]
+        first = next(route for route in ours if _is_for_all(route))
+        if not _is_mine(first, chosen):
+            errors.append(
+                f"default_gateway: main's `{' '.join(model.route_words(first, 'main'))}` goes "
+                f"before any gateway of {chosen.interface}; remove it, or give it a higher metric"
+            )
+    return errors
+
+
+def _is_for_all(route: Route) -> bool:
+    return not {"tos", "from"} & dict(route.other).keys()
+
+
 def _is_plain(route: Route) -> bool:
-    return route.type == "unicast" and "tos" not in dict(route.other)
+    return route.type == "unicast" and _is_for_all(route)
 
 
 def _switch(
@@ -160,6 +184,7 @@ def _switch(
     as_scripted = replace(new, metric=_scripted(family, chosen).metric)
     if winner in gone and not any(_wins(route, as_scripted) for route in kept):
         new = as_scripted
+    new = _before_advertised(new, kept)
     if mine and mine.metric == new.metric:
         new = mine
     replaced = [route for route in standing if route == winner or route.metric == new.metric]
@@ -200,14 +225,17 @@ def _is_ra(route: Route) -> bool:
     return route.protocol == _RA
 
 
+def _before_advertised(route: Route, others: Iterable[Route]) -> Route:
+    """Return a route with a metric that wins over those that come again with an advertisement."""
+    least = min((other.metric for other in others if _is_ra(other)), default=route.metric + 1)
+    return replace(route, metric=max(1, least - 1)) if least <= route.metric else route
+
+
 def _in_place_of(winner: Route | None, family: int, chosen: Chosen) -> Route:
     """Return the chosen interface's default with metric and attributes of the one that wins."""
     plain = _scripted(family, chosen)
-    if winner is None:
+    if winner is None or _is_ra(winner):
         return plain
-    if _is_ra(winner):
-        # It comes again with the next advertisement, so ours has to win over it.
-        return replace(plain, metric=min(plain.metric, winner.metric - 1))
     return replace(
         winner,
         via=plain.via,
@@ -216,5 +244,6 @@ def _in_place_of(winner: Route | None, family: int, chosen: Chosen) -> Route:
         scope=plain.scope,
         onlink=plain.onlink,
         nexthops=(),
+        other=tuple(pair for pair in winner.other if pair[0] not in _LEFT_BEHIND),
         protocol=model.BOOT if winner.protocol in _RENEWED else winner.protocol,
     )

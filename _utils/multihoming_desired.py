@@ -6,7 +6,7 @@ about a pillar that does not fit its host are born.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -327,7 +327,7 @@ def _sibling_routes(
     there
         Where the table has routes to already.
     """
-    own = _sources(addresses)
+    own = [model.network(subnet) for subnet in _sources(addresses)]
     subnets = {
         uplink.subnet: uplink.family
         for uplink in uplinks
@@ -336,7 +336,7 @@ def _sibling_routes(
     return [
         _route(interface, family, to=subnet, via=gateways[family], onlink=interface.onlink)
         for subnet, family in subnets.items()
-        if subnet not in there and not any(rules_.prefixes_meet(subnet, mine) for mine in own)
+        if subnet not in there and not any(model.network(subnet) in mine for mine in own)
     ]
 
 
@@ -495,8 +495,9 @@ def _order_matters(where: str, rules: Sequence[Rule]) -> list[str]:
         by_priority.setdefault((rule.family, rule.priority), []).append(rule)
     for group in by_priority.values():
         special = [rule for rule in group if _outcome(rule) != ("lookup", None) or rule.invert]
+        meeting = _meeting(group)
         for one in special:
-            for other in group:
+            for other in meeting(one):
                 differ = _outcome(one) != _outcome(other) and rules_.overlap(one, other)
                 if one is not other and (differ or rules_.exclude_each_other(one, other)):
                     errors.append(
@@ -505,6 +506,19 @@ def _order_matters(where: str, rules: Sequence[Rule]) -> list[str]:
                         "comes first is undefined; give one of them a priority of its own"
                     )
     return list(dict.fromkeys(errors))
+
+
+def _meeting(group: Sequence[Rule]) -> Callable[[Rule], Sequence[Rule]]:
+    """Return what tells which rules of a group may meet another; two addresses never do."""
+    singles: dict[str | None, list[Rule]] = {}
+    for rule in group:
+        singles.setdefault(rule.src if _is_of_one_address(rule) else None, []).append(rule)
+    broad = singles.pop(None, [])
+    return lambda rule: [*broad, *singles[rule.src]] if _is_of_one_address(rule) else group
+
+
+def _is_of_one_address(rule: Rule) -> bool:
+    return rule.src is not None and "/" not in rule.src and not rule.invert
 
 
 def _outcome(rule: Rule) -> tuple[str, int | None]:

@@ -6,7 +6,6 @@ Brings the rooms together; each of them knows only its own side. Looking writes 
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import re
 import time
@@ -20,18 +19,13 @@ import multihoming_backend_none as none
 import multihoming_config as config
 import multihoming_default_gateway as default_gateway
 import multihoming_desired as desired
-import multihoming_diagnose as diagnose
-import multihoming_export as export_
 import multihoming_files as files
 import multihoming_kernel as kernel
 import multihoming_model as model
 import multihoming_plan as plan
-import multihoming_reply_path as reply_path
 import multihoming_rt_tables as rt_tables
 import multihoming_rules as rules
-import multihoming_survey as survey
 from multihoming_files import Edit
-from multihoming_finding import Finding
 
 BACKENDS = (network_scripts, none)
 
@@ -99,6 +93,8 @@ class Work:
         Edits of files ahead of the kernel's steps and behind them. A table is registered before
         anything leads to it, and forgotten last; what is loaded at boot changes once the kernel
         has taken it.
+    defaults
+        Main's default routes before the run.
     """
 
     goal: Goal
@@ -108,6 +104,7 @@ class Work:
     report: Mapping[str, Any]
     current: _RoutesAndRules
     should: _RoutesAndRules
+    defaults: tuple[model.Route, ...] = ()
 
     @property
     def pending(self) -> bool:
@@ -123,7 +120,7 @@ def look(data: Any, scope: Iterable[str] | None = None) -> Work:
 
     Raises HostError with all that is wrong, before anything is touched.
     """
-    with _as_host_error():
+    with as_host_error():
         return _look(data, None if scope is None else frozenset(scope))
 
 
@@ -133,7 +130,7 @@ def apply(data: Any, scope: Iterable[str] | None = None) -> Work:
     Raises HostError; what was done until then is undone.
     """
     need_root()
-    with _as_host_error(), files.lock():
+    with as_host_error(), files.lock():
         work = look(data, scope)
         if work.pending:
             _commit(work)
@@ -157,7 +154,7 @@ def need_root() -> None:
 
 
 @contextlib.contextmanager
-def _as_host_error() -> Iterator[None]:
+def as_host_error() -> Iterator[None]:
     """Turn what the rooms raise into a HostError."""
     try:
         yield
@@ -176,7 +173,7 @@ def _look(data: Any, scope: frozenset[str] | None) -> Work:
         raise HostError(errors)
     tables = read_tables()
     errors += rt_tables.conflicts(tables, wanted.tables)
-    backend = _backend(wanted.backend, errors)
+    backend = find_backend(wanted.backend, errors)
     owned = {name: id_ for name, id_ in tables.owned.items() if scope is None or name in scope}
     ids = {*owned.values(), *wanted.tables.values()}
     state = kernel.read(sorted(ids), defaults=_needs_defaults(wanted))
@@ -184,7 +181,9 @@ def _look(data: Any, scope: frozenset[str] | None) -> Work:
     known = _with_live(found, wanted, state, state.defaults)
     chosen = default_gateway.choose(wanted, state.links, known, state.defaults, errors)
     chosen = _as_scripted(backend, chosen, errors)
+    errors += default_gateway.in_the_way(state.defaults, chosen) if chosen else []
     staying = default_gateway.after(state.defaults, chosen) if chosen else state.defaults
+    errors += _siblings_lost(found, wanted, state, staying)
     known = _with_live(found, wanted, state, staying)
     outcome = desired.policies(wanted, state.links, known)
     errors += outcome.errors
@@ -239,10 +238,12 @@ def _check_places(ours: rules.Ours, live: Iterable[model.Rule]) -> None:
     """
     foreign = [
         f"keep_main_routes: `{' '.join(model.rule_words(rule, 'main'))}` is somebody else's, and "
-        "stands where a rule for that address has to be; write another `priority`"
+        "stands where a rule for that address has to be; give it another priority, or write "
+        "another `priority` before keep_main_routes is applied"
         for rule in live
         if rule.table == model.MAIN and rule not in ours
         if (rule.family, rule.src, rule.priority) in ours.into_main
+        if rules.deletes(rules.into_main(rule.family, rule.priority or 0, rule.src or ""), rule)
     ]
     if foreign:
         raise HostError(foreign)
@@ -261,13 +262,14 @@ def read_tables() -> rt_tables.Tables:
 def choose_backend(name: str = "auto") -> ModuleType:
     """Return the backend of that name, or the one in charge; raises HostError when none is."""
     errors: list[str] = []
-    backend = _backend(name, errors)
+    backend = find_backend(name, errors)
     if errors:
         raise HostError(errors)
     return backend
 
 
-def _backend(name: str, errors: list[str]) -> ModuleType:
+def find_backend(name: str, errors: list[str]) -> ModuleType:
+    """Return the backend of that name, or the one in charge; ``none``, and an error, without."""
     for backend in BACKENDS:
         if name == backend.NAME or (name == "auto" and backend.in_charge()):
             return backend
@@ -294,7 +296,7 @@ def _devices_to_read(wanted: config.Config, state: kernel.State) -> list[str]:
         if interface.addresses is None or interface.gateways is None
     ]
     if any(interface.keep_main_routes for interface in wanted.interfaces.values()):
-        open_ += state.links
+        open_ += (name for name, link in state.links.items() if "LOOPBACK" not in link.flags)
     if wanted.default_gateway:
         open_.append(wanted.default_gateway)
     return list(dict.fromkeys(open_))
@@ -304,7 +306,8 @@ def _found(
     backend: ModuleType, devices: Iterable[str], errors: list[str]
 ) -> dict[str, desired.Found]:
     found, problems = backend.interfaces(devices)
-    errors += [f"interfaces.{name}: {problem}" for name, problem in problems.items()]
+    for name, problem in problems.items():
+        errors.append(f"interfaces.{name}: {problem}")
     return {name: desired.Found(*said) for name, said in found.items()}
 
 
@@ -317,19 +320,45 @@ def _with_live(
     """Add the live gateways: main's default routes, else the one our table already has.
 
     staying
-        Main's default routes at the end of the run: what goes tells nothing the next time, but of
-        declared interfaces, whose tables have it by then.
+        Main's default routes at the end of the run: what goes tells nothing the next time. It does
+        of declared interfaces of which nothing stays, as their tables have it by then.
     """
     filled = {}
     for name in {**wanted.interfaces, **state.links}:
         known = found.get(name, desired.Found())
         interface = wanted.interfaces.get(name)
-        live = desired.gateways_through(name, state.defaults if interface else staying)
+        live = desired.gateways_through(name, staying)
         if interface and interface.gateways is None:
-            own = state.routes.get(interface.table.id, ())
-            live = {**desired.gateways_through(name, own), **live}
+            own = desired.gateways_through(name, state.routes.get(interface.table.id, ()))
+            live = {**own, **desired.gateways_through(name, state.defaults), **live}
         filled[name] = desired.Found(known.addresses, known.gateways, live)
     return filled
+
+
+def _siblings_lost(
+    found: Mapping[str, desired.Found],
+    wanted: config.Config,
+    state: kernel.State,
+    staying: Sequence[model.Route],
+) -> list[str]:
+    """Name interfaces of which nothing tells any more that their clients have a gateway.
+
+    Replies to these would then go there directly, past the interface that was asked.
+    """
+    if not any(interface.keep_main_routes for interface in wanted.interfaces.values()):
+        return []
+    errors = []
+    for name in state.links:
+        in_file = found.get(name, desired.Found()).gateways
+        known = {**desired.gateways_through(name, staying), **in_file}
+        lost = desired.gateways_through(name, state.defaults).keys() - known.keys()
+        if lost and name not in wanted.interfaces:
+            errors.append(
+                f"default_gateway: replaces the default route that tells keep_main_routes that "
+                f"clients of {name} have a gateway; declare {name} in `interfaces`, or write its "
+                "gateway in its configuration file"
+            )
+    return errors
 
 
 def _compare(goal: Goal, tables: rt_tables.Tables, state: kernel.State) -> Work:
@@ -366,7 +395,8 @@ def _compare(goal: Goal, tables: rt_tables.Tables, state: kernel.State) -> Work:
         "tables": _tables(tables, final),
         "notes": [f"{name} {why}: skipped" for name, why in goal.outcome.skipped.items()],
     }
-    return Work(goal, tuple(before), tuple(steps), tuple(after), report, current, should)
+    sides = (current, should, state.defaults)
+    return Work(goal, tuple(before), tuple(steps), tuple(after), report, *sides)
 
 
 def _registered(goal: Goal, tables: rt_tables.Tables) -> tuple[dict[str, str], rt_tables.Tables]:
@@ -485,99 +515,6 @@ def _tables(before: rt_tables.Tables, after: rt_tables.Tables) -> dict[str, Any]
     }
 
 
-# --- what is there already --------------------------------------------------------------------
-
-
-def export(backend_name: str = "auto") -> dict[str, Any]:
-    """Return the pillar for what this host does already; see ``multihoming.export``.
-
-    Where ``auto`` finds no backend in charge, the pillar is one for the kernel only. Raises
-    HostError.
-    """
-    with _as_host_error():
-        errors: list[str] = []
-        backend = _backend(backend_name, errors)
-        if errors and backend_name != "auto":
-            raise HostError(errors)
-        outcome = export_.export(_seen(backend))
-        pillar = dict(outcome.pillar)
-        if not backend.in_charge():
-            pillar["backend"] = backend.NAME
-        left_out, notes = _trial(pillar)
-        default, why_not = _default_gateway(backend, pillar, [*left_out, *notes])
-    return {
-        "multihoming": {**pillar, **default},
-        "left_out": [*outcome.left_out, *left_out, *why_not],
-        "notes": [*outcome.notes, *notes],
-    }
-
-
-def _seen(backend: ModuleType) -> export_.Seen:
-    tables = read_tables()
-    used = export_.tables_in_use(kernel.read().rules) | kernel.tables(export_.BY_HAND)
-    texts = backend.read()
-    # `owned` looks for tables that it is told of; any number in the files may be one.
-    numbers = {int(word) for text in texts.values() for word in re.findall(r"[0-9]{1,10}", text)}
-    served_ = served(backend, texts, frozenset({*used, *numbers, *tables.ids.values()}), tables.ids)
-    state = kernel.read({*used, *served_} - model.RESERVED_TABLES.keys(), defaults=True)
-    said, unreadable = backend.interfaces(state.links)
-    found = {
-        dev: replace(
-            desired.Found(*said.get(dev, ())),
-            defaults=desired.gateways_through(dev, state.defaults),
-        )
-        for dev in state.links
-    }
-    return export_.Seen(state.links, state.rules, state.routes, tables, served_, found, unreadable)
-
-
-def _default_gateway(
-    backend: ModuleType, pillar: Mapping[str, Any], without: Sequence[str]
-) -> tuple[dict[str, str], list[str]]:
-    """Return the pillar's ``default_gateway`` when the files say so and it changes nothing.
-
-    without
-        What a trial of the pillar says without it.
-
-    The second is why it is left out.
-    """
-    try:
-        chosen = backend.chosen_default()
-    except files.ContentError as err:
-        return {}, [f"default_gateway: {err}"]
-    if not chosen:
-        return {}, []
-    said = " and ".join(f"{name}={dev}" for name, dev in chosen.items())
-    if len({*chosen.values()}) > 1:
-        return {}, [f"default_gateway: {said} are two interfaces, and the pillar names one"]
-    default = {"default_gateway": next(iter(chosen.values()))}
-    left_out, notes = _trial({**pillar, **default})
-    more = [text for text in (*left_out, *notes) if text not in without]
-    return (
-        ({}, [f"default_gateway: with {said}, {text}" for text in more]) if more else (default, [])
-    )
-
-
-def _trial(pillar: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Return what the pillar would change on this host, and what it would only write down."""
-    try:
-        report = _look(pillar, None).report
-    except HostError as err:
-        return [f"this pillar would be refused: {error}" for error in err.errors], []
-    changes = [f"would change: `{command}`" for command in report["commands"]]
-    notes = []
-    for name, ids in report["tables"].items():
-        if ids["new"] is None:
-            changes.append(f"would change: rt_tables without {name} ({ids['old']})")
-        else:
-            notes.append(f"rt_tables would call table {ids['new']} {name}")
-    for path, diff in report["files"].items():
-        lines = [] if path.startswith(os.path.dirname(rt_tables.ETC)) else diff.splitlines()[2:]
-        changes += [f"would change: {path} without `{x[1:]}`" for x in lines if x[:1] == "-"]
-        notes += [f"{path} would say `{x[1:]}`" for x in lines if x[:1] == "+"]
-    return changes, notes
-
-
 # --- doing ------------------------------------------------------------------------------------
 
 
@@ -610,7 +547,7 @@ def _roll_back(work: Work, done: Sequence[Edit]) -> str:
             state = _state(work.goal)
             in_main = [route for route in state.defaults if route.key in _keys_in_main(work)]
             now = _current(work.goal, state, in_main)
-            steps = plan.steps(now, work.current)
+            steps = plan.steps(now, _before(work, in_main))
             if not steps:
                 return trouble
             kernel.commit(steps, force=True)
@@ -630,6 +567,16 @@ def _keys_in_main(work: Work) -> set[tuple[Any, ...]]:
     return {route.key for route in routes if route.table == model.MAIN}
 
 
+def _before(work: Work, in_main: Iterable[model.Route]) -> _RoutesAndRules:
+    """Return what was there, with those of main's routes that only share a key with a changed one.
+
+    IPv6 lets a route of router advertisements stand beside another.
+    """
+    others = [route for route in in_main if route in work.defaults]
+    routes, rules_ = work.current
+    return [*routes, *(route for route in others if route not in routes)], rules_
+
+
 def _verify(goal: Goal) -> None:
     """Look again; raise HostError when kernel or files are not what they should be."""
     left = _compare(goal, read_tables(), _state(goal))
@@ -646,7 +593,7 @@ def register_table(name: Any, id_: Any) -> list[Edit]:
     problems = [rt_tables.check_name(name), rt_tables.check_id(id_)]
     if any(problems):
         raise HostError([problem for problem in problems if problem])
-    with _as_host_error():
+    with as_host_error():
         tables = read_tables()
         conflicts = rt_tables.conflicts(tables, {name: id_})
         if conflicts:
@@ -659,7 +606,7 @@ def release_table(name: Any) -> list[Edit]:
     problem = rt_tables.check_name(name)
     if problem:
         raise HostError([problem])
-    with _as_host_error():
+    with as_host_error():
         tables = read_tables()
         _check_unused(name, tables)
         return _edits(tables.texts, rt_tables.release(tables, [name]))
@@ -684,7 +631,7 @@ def _check_unused(name: str, tables: rt_tables.Tables) -> None:
 def commit_table(find: Callable[..., list[Edit]], *arguments: Any) -> list[Edit]:
     """Make the edits that ``register_table`` or ``release_table`` finds, and return them."""
     need_root()
-    with _as_host_error(), files.lock():
+    with as_host_error(), files.lock():
         edits = find(*arguments)
         files.commit(edits)
         return edits
@@ -692,7 +639,7 @@ def commit_table(find: Callable[..., list[Edit]], *arguments: Any) -> list[Edit]
 
 def tables_of(dev: str, backend_name: str = "auto") -> list[str]:
     """Return the owned tables that serve an interface, by its files and the live routes."""
-    with _as_host_error():
+    with as_host_error():
         tables = read_tables()
         owned = tables.owned
         state = kernel.read(owned.values())
@@ -701,75 +648,3 @@ def tables_of(dev: str, backend_name: str = "auto") -> list[str]:
         devices = {r.table: dev for id_ in ids for r in state.routes[id_] for dev in r.devices}
         devices.update(served(backend, backend.read(), ids, tables.ids))
     return [name for name, id_ in owned.items() if devices.get(id_) == dev]
-
-
-# --- asking -----------------------------------------------------------------------------------
-
-
-def path_of_reply(address: Any, client: Any, interface: Any = None) -> dict[str, Any]:
-    """Return which way a reply goes and whether it is lost; see ``multihoming.reply_path``.
-
-    Raises HostError when there is no such flow on this host.
-    """
-    with _as_host_error():
-        names = {id_: name for name, id_ in read_tables().ids.items()}
-        state = kernel.read()
-        links = state.links
-        try:
-            asked = reply_path.flow(address, client, links)
-            given = None if interface is None else reply_path.check_interface(interface, links)
-        except ValueError as err:
-            raise HostError([str(err)]) from None
-        rules = state.rules[asked.family]
-        reply, matched, plain = kernel.route_get(reply_path.ask_reply(asked))
-        near = None if given else reply_path.neighbour(asked, links, plain)
-        has_gateway = near is not None and _has_gateway(asked.family, links[near])
-        arrives = given or reply_path.arrival(asked, links, near, has_gateway)
-        answers = reply_path.Answers(
-            reply,
-            matched,
-            _request(asked, arrives),
-            () if reply.route else _refusing(asked, rules),
-        )
-        setting = functools.partial(kernel.setting, 4)
-        return reply_path.result(asked, arrives, answers, links, rules, setting, names)
-
-
-def _has_gateway(family: int, link: model.Link) -> bool:
-    if any(map(reply_path.is_default, kernel.route_get(reply_path.ask_gateway(family, link)))):
-        return True
-    backend = next((backend for backend in BACKENDS if backend.in_charge()), none)
-    found, _ = backend.interfaces([link.name])
-    return any(family in gateways for _, gateways in found.values())
-
-
-def _request(asked: reply_path.Flow, arrives: str | None) -> model.Answer | None:
-    """Ask what becomes of the request; on lo packets bring their route along."""
-    if arrives in (None, "lo"):
-        return None
-    return kernel.route_get([reply_path.ask_request(asked, arrives)])[0]
-
-
-def _refusing(asked: reply_path.Flow, rules: Sequence[model.Rule]) -> tuple[model.Route, ...]:
-    tables = [rule.table for rule in reply_path.matching(rules, asked) if rule.table]
-    return kernel.refusing_routes(dict.fromkeys(tables), asked.family)
-
-
-def findings(data: Any, there: bool) -> list[Finding]:
-    """Return what is wrong with this host, the worst first; see ``multihoming.diagnose``.
-
-    data, there
-        The pillar's ``multihoming``, and whether there is one.
-
-    Raises HostError when the host can't be looked at.
-    """
-    return examine(data, there)[1]
-
-
-def examine(data: Any, there: bool) -> tuple[survey.Survey, list[Finding]]:
-    """Return what this host is, with the findings; arguments and errors as in ``findings``."""
-    with _as_host_error():
-        wanted, errors = config.parse(data) if there else (config.Config(), [])
-        taken = survey.take(read_tables().ids, wanted)
-        found = [diagnose.invalid_pillar(errors)] if errors else []
-        return taken, found + diagnose.findings(taken)

@@ -99,8 +99,9 @@ class Route:
     @property
     def key(self) -> tuple[Any, ...]:
         """What tells two routes of one table apart for the kernel."""
-        tos = dict(self.other).get("tos", "")
-        return (self.family, self.table, self.to, self.metric, tos)
+        other = dict(self.other)
+        selectors = (other.get("tos", ""), other.get("from", ""))
+        return (self.family, self.table, self.to, self.metric, *selectors)
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -477,7 +478,8 @@ def route_words(route: Route, table: str | None = None) -> list[str]:
     """
     words = [] if route.type == "unicast" else [route.type]
     words += [_to_word(route)]
-    words += _options(("via", route.via), ("dev", route.dev), ("src", route.src))
+    words += _hop_words(route)
+    words += _options(("src", route.src))
     if route.metric != default_metric(route.family):
         words += ["metric", str(route.metric)]
     if route.scope != default_scope(route.type, route.family, _has_gateway(route)):
@@ -487,7 +489,7 @@ def route_words(route: Route, table: str | None = None) -> list[str]:
         words += ["proto", protocol_name(route.protocol) if table else str(route.protocol)]
     for name, value in route.other:
         words += [name, value]
-    if route.onlink:
+    if route.onlink and not _is_shared(route):
         words += ["onlink"]
     words += ["table", table or str(route.table)]
     return words + _nexthop_words(route, onlink=True)
@@ -497,7 +499,8 @@ def route_delete_words(route: Route) -> list[str]:
     """Return the words for ``ip route del`` that name this very route among its likes."""
     words = [] if route.type == "unicast" else [route.type]
     words += [_to_word(route)]
-    words += _options(("via", route.via), ("dev", route.dev), ("src", route.src))
+    words += _hop_words(route)
+    words += _options(("src", route.src))
     words += _options(("metric", route.metric or None), ("mtu", route.mtu))
     words += ["scope", str(route.scope)] if route.family == 4 else []
     words += ["proto", str(route.protocol)]
@@ -507,9 +510,18 @@ def route_delete_words(route: Route) -> list[str]:
     return words + _nexthop_words(route, onlink=False)
 
 
+def _is_shared(route: Route) -> bool:
+    """Tell whether the next hop is an object of its own (ip-nexthop(8)), named by its id only."""
+    return "nhid" in dict(route.other)
+
+
+def _hop_words(route: Route) -> list[str]:
+    return [] if _is_shared(route) else _options(("via", route.via), ("dev", route.dev))
+
+
 def _nexthop_words(route: Route, onlink: bool) -> list[str]:
     words = []
-    for hop in route.nexthops:
+    for hop in () if _is_shared(route) else route.nexthops:
         words += ["nexthop", *_options(("via", hop.via), ("dev", hop.dev))]
         words += ["weight", str(hop.weight)] if hop.weight != 1 else []
         words += ["onlink"] if hop.onlink and onlink else []

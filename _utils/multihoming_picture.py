@@ -6,13 +6,14 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import multihoming_ask as ask
 import multihoming_diagram as diagram
-import multihoming_host as host
 import multihoming_kernel as kernel
 import multihoming_model as model
 import multihoming_reply_path as reply_path
 import multihoming_survey as survey_
 from multihoming_diagram import Finding, Nic, Picture, Reply
+from multihoming_host import HostError
 from multihoming_model import Link
 from multihoming_reply_path import Flow
 from multihoming_survey import MAIN, Survey
@@ -35,12 +36,12 @@ def draw(format: Any, data: Any, there: bool, name: str) -> str:
         diagram.check_format(format)
         return diagram.draw(picture(data, there, name), format)
     except diagram.DiagramError as err:
-        raise host.HostError([str(err)]) from None
+        raise HostError([str(err)]) from None
 
 
 def picture(data: Any, there: bool, name: str) -> Picture:
     """Return what there is to draw; arguments and errors as in ``draw``."""
-    survey, found = host.examine(data, there)
+    survey, found = ask.examine(data, there)
     gateways = _gateways(survey)
     clients = {family: survey_.far_client(family, survey.routes) for family in survey.families}
     replies = _replies(survey, gateways, clients)

@@ -135,7 +135,10 @@ def ask_request(asked: Flow, dev: str) -> Step:
 
 
 def ask_gateway(family: int, link: Link) -> list[Step]:
-    """Return the questions that tell whether an interface has a default route, in any table."""
+    """Return the questions that tell whether an interface has a default route, in any table.
+
+    In IPv6 ``oif`` is a wish, and the answer may name another interface.
+    """
     own = [address.address for address in link.addresses if address.family == family]
     selectors = ["", *(f"from {address} " for address in own)]
     return [
@@ -144,9 +147,10 @@ def ask_gateway(family: int, link: Link) -> list[Step]:
     ]
 
 
-def is_default(answer: Answer) -> bool:
-    """Tell whether the kernel answered with a default route."""
-    return answer.route is not None and answer.route.to == "default"
+def is_default(answer: Answer, dev: str) -> bool:
+    """Tell whether the kernel answered with a default route through an interface."""
+    route = answer.route
+    return route is not None and route.to == "default" and dev in route.devices
 
 
 # --- where the request arrives ----------------------------------------------------------------

@@ -43,9 +43,14 @@ def keeping_main(family: int, priority: int, table: int, source: str) -> list[Ru
     """
     return [
         Rule(family, priority - 2, table, src=source, suppress_prefixlength=0),
-        Rule(family, priority - 1, model.MAIN, src=source, suppress_prefixlength=0),
+        into_main(family, priority - 1, source),
         Rule(family, priority, table, src=source),
     ]
+
+
+def into_main(family: int, priority: int, source: str) -> Rule:
+    """Return the rule that lets replies use main's routes but for its default."""
+    return Rule(family, priority, model.MAIN, src=source, suppress_prefixlength=0)
 
 
 def places_into_main(rules: Iterable[Rule], tables: Collection[int]) -> dict[Place, int]:
@@ -73,7 +78,7 @@ def place_into_main(rule: Rule) -> Place | None:
     """Return the place of a rule into main that ``keeping_main`` could have made."""
     if rule.table != model.MAIN or rule.src is None or rule.priority is None:
         return None
-    made = Rule(rule.family, rule.priority, model.MAIN, src=rule.src, suppress_prefixlength=0)
+    made = into_main(rule.family, rule.priority, rule.src)
     return (rule.family, rule.src, rule.priority) if replace(rule, protocol=0) == made else None
 
 

@@ -18,6 +18,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "_utils"), str(ROOT / "tests" / "lab")]
 
+import multihoming_ask as ask  # noqa: E402
 import multihoming_host as host  # noqa: E402
 from network import entered, server_with_nics  # noqa: E402
 
@@ -347,7 +348,7 @@ def diagnosed(data):
     times = []
     for _ in range(RUNS):
         begin = time.perf_counter()
-        found = host.findings(data, True)
+        found = ask.findings(data, True)
         times.append(time.perf_counter() - begin)
         if found:
             sys.exit(f"bench: the host is not healthy: {found[0].message}")
@@ -363,7 +364,7 @@ def asking(report):
         network.server.ip("route", "add", "unreachable", "198.51.100.0/24")
         for client in ("203.0.113.10", "192.168.101.7", "198.51.100.1"):
             started.clear()
-            host.path_of_reply("192.168.100.10", client)
+            ask.path_of_reply("192.168.100.10", client)
             most = max(most, len(started))
     report.line("processes that `reply_path` starts", str(most), "at most 5", most <= 5)
 

@@ -1,12 +1,15 @@
 """default_gateway: one deliberate default route in main, now and after a restart."""
 
+import re
+import socket
+import struct
 from pathlib import Path
 
 import live
 import network_scripts
 import pytest
 from article import NOTHING, by_hand, pillar
-from network import entered, first_article
+from network import entered, first_article, wait_for
 from traffic import EchoServer, Load
 
 NETWORK = Path("/etc/sysconfig/network")
@@ -83,6 +86,20 @@ def test_desired_tells_the_choice(minion, host):
     assert "default_gateway" not in minion.call("desired", **pillar(), backend="none")
 
 
+def test_a_gateway_that_the_switch_takes_from_main_is_not_missed_later(converge, host):
+    by_hand(host, "route replace default via 192.168.1.9")
+    by_hand(host, "route add default via 192.168.1.254 metric 300")
+    whole = {**pillar(), "default_gateway": "eth0", "backend": "none"}
+    del whole["interfaces"]["eth1"]["gateway"]
+    by_hand(host, "route add default via 192.168.2.254 metric 400")
+    converge(whole)
+    assert [hop for _, hop, _ in defaults(host)] == [
+        "192.168.2.254",
+        "192.168.1.254",
+        "192.168.2.254",
+    ]
+
+
 def test_without_the_key_main_is_left_as_it_is(converge, converged, host):
     converge({**pillar(), "default_gateway": "eth1", "backend": "none"})
     converged({**pillar(), "backend": "none"})
@@ -148,6 +165,120 @@ def test_one_from_router_advertisements_is_outdone_and_stays(converge, host):
     by_hand(host, "-6 route add default via fe80::1 dev eth0 proto ra metric 1024 pref medium")
     converge({**pillar(), "default_gateway": "eth1", "backend": "none"})
     assert defaults(host, 6) == [("eth1", "2001:db8:1::254", 1023), ("eth0", "fe80::1", 1024)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("default nhid 7", "default via 192.168.1.254 dev eth1"),
+        ("default nhid 9 metric 5", "default via 192.168.1.254 dev eth1 metric 5"),
+        ("default via inet6 fe80::1 dev eth0", "default via 192.168.1.254 dev eth1"),
+        (
+            "default via 192.168.2.254 dev eth0 features ecn realms 5",
+            "default via 192.168.1.254 dev eth1 realm 5",
+        ),
+    ],
+)
+def test_what_is_part_of_the_next_hop_goes_with_it(converge, host, before, after):
+    shared_next_hops(host)
+    by_hand(host, "route del default", f"-4 route add {before}")
+    converge({**pillar(gateway="192.168.1.254"), "default_gateway": "eth1", "backend": "none"})
+    assert host.ip("route", "show", "default").split() == after.split()
+
+
+def shared_next_hops(host):
+    """Make next hops that routes name by an id, and a group of them."""
+    by_hand(
+        host,
+        "nexthop add id 7 via 192.168.2.254 dev eth0",
+        "nexthop add id 8 via 10.0.0.1 dev eth2",
+        "nexthop add id 9 group 7/8",
+    )
+
+
+def test_a_default_for_some_sources_only_is_not_the_one(converge, host):
+    foreign = "default from 2001:db8:2::/64 via fe80::1 dev eth0 metric 5"
+    by_hand(host, f"-6 route add {foreign}")
+    before = host.ip("-6", "route", "show", "default", "metric", "5")
+    converge({**pillar(), "default_gateway": "eth1", "backend": "none"})
+    assert host.ip("-6", "route", "show", "default", "metric", "5") == before != ""
+    assert ("eth1", "2001:db8:1::254", 1024) in defaults(host, 6)
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        ("-4 route add blackhole default", "`blackhole default table main`"),
+        ("-4 route add throw default", "`throw default table main`"),
+        ("-6 route add unreachable default metric 5", "`unreachable ::/0 metric 5 table main`"),
+    ],
+)
+def test_a_route_that_refuses_before_any_gateway_is_named(refused, host, before, said):
+    by_hand(host, "route del default", before)
+    whole = {**pillar(), "default_gateway": "eth1", "backend": "none"}
+    assert f"default_gateway: main's {said} goes before any gateway of eth1" in refused(whole)
+
+
+def test_a_route_that_refuses_behind_the_gateways_stays(converge, host):
+    by_hand(host, "route add blackhole default metric 900")
+    converge({**pillar(), "default_gateway": "eth1", "backend": "none"})
+    assert "blackhole default metric 900" in host.ip("route", "show", "default").replace("  ", " ")
+
+
+def advertise(router, device):
+    """Send a router advertisement (RFC 4861, 4.2) and wait until the server has taken it."""
+    message = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0)
+    with (
+        entered(router),
+        socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as sock,
+    ):
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+        sock.sendto(message, ("ff02::1", 0, 0, socket.if_nametoindex(device)))
+
+
+def without_expiry(host):
+    """Return IPv6's default routes; of one metric, the kernel chooses the order."""
+    shown = host.ip("-6", "route", "show", "default")
+    return sorted(re.sub(r"expires \S+", "", shown).splitlines())
+
+
+@pytest.fixture
+def advertised():
+    """The article's network: eth0's router advertises itself, beside a default of the same metric.
+
+    The test runs on the server.
+    """
+    with first_article() as network, entered(network.server):
+        advertise(network.router, "eth0")
+        wait_for(lambda: "proto ra" in str(without_expiry(network.server)), "a default route")
+        yield network.server
+
+
+def test_an_advertised_default_of_the_same_metric_is_outdone(minion, advertised):
+    whole = {**pillar(), "default_gateway": "eth1", "backend": "none"}
+    minion.call("apply", pillar=whole)
+    assert not any(minion.call("plan", pillar=whole).values())
+    assert [route[::2] for route in defaults(advertised, 6)] == [("eth1", 1023), ("eth0", 1024)]
+
+
+@pytest.mark.usefixtures("files")
+def test_a_failure_leaves_an_advertised_default_alone(minion, advertised):
+    NETWORK.symlink_to("/proc/nowhere/network")  # can't be written
+    before = without_expiry(advertised)
+    ret = minion.state("managed", "multihoming", {**NOTHING, "default_gateway": "eth1"})
+    assert "everything is as it was before" in ret["comment"]
+    assert without_expiry(advertised) == before
+
+
+@pytest.mark.usefixtures("files")
+def test_a_failure_puts_a_shared_next_hop_back(minion, host):
+    NETWORK.symlink_to("/proc/nowhere/network")  # can't be written
+    shared_next_hops(host)
+    by_hand(host, "route replace default nhid 9")
+    before = live.kernel(host)
+    ret = minion.state("managed", "multihoming", {**NOTHING, "default_gateway": "eth1"})
+    assert "everything is as it was before" in ret["comment"]
+    assert live.kernel(host) == before
 
 
 @pytest.mark.usefixtures("files")

@@ -10,6 +10,7 @@ from capture import Capture
 from network import connect, entered, first_article
 from traffic import ping
 
+ROUTE = {"to": "198.51.100.0/24", "via": "192.168.1.7"}
 DROP_IN = "/etc/iproute2/rt_tables.d/multihoming.conf"
 
 
@@ -47,6 +48,16 @@ def test_an_interface_without_gateway_is_no_sibling(converge, host):
     converge(pillar(keep_main_routes=True))
     assert through(host, "10.1.2.3", ADDRESS) == ("eth2", None)
     assert through(host, "2001:db8:a::17", ADDRESS6) == ("eth2", None)
+
+
+def test_a_sibling_whose_only_default_route_would_go_is_named(converge, refused):
+    whole = {**pillar(keep_main_routes=True), "backend": "none"}
+    converge(whole)
+    said = refused({**whole, "default_gateway": "eth1"})
+    assert "clients of eth0 have a gateway; declare eth0 in `interfaces`" in said
+    whole["interfaces"]["eth0"] = {"table": "gateway0"}
+    whole["tables"]["gateway0"] = 200
+    converge({**whole, "default_gateway": "eth1"})
 
 
 def test_a_declared_interface_is_a_sibling(converge, host):
@@ -87,6 +98,16 @@ def test_a_sibling_in_the_own_subnet_gets_no_route(converge, host):
     host.address("eth0", "192.168.1.221/24")
     converge(pillar(keep_main_routes=True))
     assert through(host, "192.168.1.100", ADDRESS) == ("eth1", None)
+
+
+def test_a_sibling_in_the_network_around_the_own_is_reached_through_the_gateway(converge, host):
+    host.address("eth1", "10.1.0.220/16")
+    more = {"gateway": "10.1.0.1", "addresses": ["10.1.0.220/16"]}
+    whole = two(gateway="10.0.0.1")
+    whole["interfaces"]["eth1"] |= more
+    converge({**whole, "keep_main_routes": True})
+    assert through(host, "10.200.0.1", "10.1.0.220") == ("eth1", "10.1.0.1")
+    assert through(host, "10.1.0.9", "10.1.0.220") == ("eth1", None)
 
 
 def test_at_top_level_it_holds_for_all_that_do_not_say_otherwise(converge, host):
@@ -148,8 +169,27 @@ def test_foreign_rules_into_main_survive(converge, host):
 
 
 def test_a_foreign_rule_in_the_very_place_is_refused(refused, host):
+    rule = f"from {ADDRESS} fwmark 7 table main suppress_prefixlength 0 priority 19999"
+    by_hand(host, f"rule add {rule}")
+    assert "give it another priority" in refused(pillar(keep_main_routes=True))
+
+
+def test_a_foreign_rule_that_the_kernel_can_tell_apart_is_no_trouble(converge, host):
+    converge(pillar(keep_main_routes=True))
     by_hand(host, f"rule add from {ADDRESS} fwmark 7 table main priority 19999")
-    assert "write another `priority`" in refused(pillar(keep_main_routes=True))
+    foreign = [rule for rule in live.rules(host, 4, 254) if "fwmark" in rule]
+    converge(pillar(keep_main_routes=True, priority=20000, routes=[ROUTE]))
+    converge(NOTHING)
+    assert live.rules(host, 4, 254)[:-1] == foreign != []
+
+
+def test_a_foreign_rule_before_one_of_the_pillars_own_survives(converge, host):
+    by_hand(host, f"rule add from {ADDRESS} table main suppress_prefixlength 0 priority 599")
+    own = {"from": ADDRESS, "priority": 600}
+    for whole in (pillar(keep_main_routes=True, rules=[own]), pillar(rules=[own]), NOTHING):
+        converge(whole)
+        assert (599, "254", 0) in from_rules(host, ADDRESS)
+    assert len(from_rules(host, ADDRESS)) == 1
 
 
 # --- packets ----------------------------------------------------------------------------------
@@ -288,3 +328,9 @@ def test_a_priority_without_room_is_refused(refused):
         "interfaces.eth1.priority: keep_main_routes needs two rules before the from-rule; write a "
         "number from 3 to 32765"
     )
+
+
+def test_the_loopbacks_file_is_nobodys_business(converge):
+    text = "DEVICE=lo\nIPADDR=127.0.0.1\nNETMASK=255.0.0.0\nNETWORK=127.0.0.0\nONBOOT=yes\n"
+    (network_scripts.FOLDER / "ifcfg-lo").write_text(text)
+    converge(pillar(keep_main_routes=True))

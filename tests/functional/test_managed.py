@@ -92,8 +92,10 @@ def test_the_example_pillar_can_be_applied(converge, host):
 
     text = Path(__file__).parents[2].joinpath("pillar.example").read_text()
     host.ip("-6", "address", "add", "2001:db8:1::99/64", "nodad", "dev", "eth2")
-    ifcfg = Path("/etc/sysconfig/network-scripts/ifcfg-eth1")
-    ifcfg.write_text("IPADDR=192.168.1.220\nPREFIX=24\nGATEWAY=192.168.1.254\n")
+    for device, net in (("eth0", "192.168.2"), ("eth1", "192.168.1")):
+        own = f"IPADDR={net}.220\nPREFIX=24\nGATEWAY={net}.254\n"
+        own += f"IPV6_DEFAULTGW=2001:db8:{net[-1]}::254\n"
+        Path(f"/etc/sysconfig/network-scripts/ifcfg-{device}").write_text(own)
     whole = yaml.safe_load(text)["multihoming"]
     if Path("/proc/self/uid_map").read_text().split()[2] == "1":
         del whole["interfaces"]["eth2"]["rules"][3]["uidrange"]  # only uid 0 exists here

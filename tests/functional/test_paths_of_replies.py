@@ -318,11 +318,11 @@ def container(server):
     host = Host(f"container-{id(server)}")
     try:
         server.ip("link", "add", "docker0", "up", "type", "bridge", "forward_delay", "0")
-        server.address("docker0", "172.17.0.1/16")
+        server.address("docker0", "172.17.0.1/16", "2001:db8:d::1/64")
         connect(server, "port0", host, "eth0")
         server.ip("link", "set", "port0", "master", "docker0")
-        host.address("eth0", "172.17.0.2/16")
-        host.default_route("172.17.0.1")
+        host.address("eth0", "172.17.0.2/16", "2001:db8:d::2/64")
+        host.default_route("172.17.0.1", "2001:db8:d::1")
         server.wait_ready()
         yield host
     finally:
@@ -339,6 +339,12 @@ def test_a_container_behind_a_bridge(article, minion, proved, mode, policy):
         told = proved(inside, ETH1, "172.17.0.2", devices=("eth0", "eth1", "docker0"))
     assert of(told, "arrives", "symmetric") == ("docker0", policy == "before")
     assert told["dropped"] is (policy == "after" and mode == STRICT)
+
+
+def test_a_container_that_asks_in_ipv6(article, proved):
+    with container(article.server) as inside:
+        told = proved(inside, ETH1_6, "2001:db8:d::2", devices=("eth0", "eth1", "docker0"))
+    assert of(told, "arrives", "symmetric") == ("docker0", True)
 
 
 def test_a_client_in_the_siblings_subnet_comes_through_the_router_however_the_gateway_is_known(
