@@ -284,7 +284,7 @@ def _table_of(
 ) -> str | None:
     table = entry.get("table")
     where = f"interfaces.{_shown(name)}.table"
-    known = ", ".join(_shown(key) for key in declared) if isinstance(declared, Mapping) else ""
+    known = declared if isinstance(declared, Mapping) else {}
     if table is None:
         errors.append(f"{where}: is missing; write the name of a table declared in `tables`")
     elif isinstance(table, str | int) and table in (
@@ -298,12 +298,12 @@ def _table_of(
     elif not isinstance(table, str):
         errors.append(
             f"{where}: {show(table)} is not a name; write the name of a table declared in "
-            "`tables`" + (f": {known}" if known else "")
+            "`tables`" + (f": {_listed(known)}" if known else "")
         )
-    elif not known or table not in declared:
+    elif table not in known:
         errors.append(
             f"{where}: {show(table)} is not in `tables`; add `{_shown(table)}: ID` there"
-            + (f", or write one of {known}" if known else "")
+            + (f", or write one of {_listed(known)}" if known else "")
         )
     elif table in users:
         errors.append(
@@ -314,6 +314,10 @@ def _table_of(
         users[table] = name
         return table
     return None
+
+
+def _listed(names: Iterable[Any]) -> str:
+    return ", ".join(map(_shown, names))
 
 
 def _interface(

@@ -342,10 +342,11 @@ def _foreign(seen: Seen, fits: _Fits) -> list[str]:
     """Name the rules that lead to no table of ours, the kernel's first three aside."""
     declared = {rule for _, fit in fits.values() for rule in fit.into_main}
     # These go with their table, and a trial of the pillar says so.
-    kept = {(seen.tables.ids[name], priority) for name, priority in seen.tables.keeping_main}
+    known = seen.tables.ids
+    kept = {(known[name], priority) for name, priority in seen.tables.keeping_main}
     every = [rule for rules in seen.rules.values() for rule in rules]
     recorded = rules_.places_recorded(every, kept)
-    names = {id_: name for name, id_ in seen.tables.ids.items()}
+    names = {id_: name for name, id_ in known.items()}
     return [
         f"`{_words(rule, names.get(rule.table or 0))}` leads to no table that the pillar can name, "
         "and stays as it is"

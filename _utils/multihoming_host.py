@@ -224,9 +224,10 @@ def _ours(
     wanted = {rules.place_into_main(rule) for rule in made} - {None}
     places = rules.places_into_main(made, ids) if wanted else {}
     into_main = {place: table for place, table in places.items() if place in wanted}
-    recorded = {(tables.ids[name], priority) for name, priority in tables.keeping_main}
+    known = tables.ids
+    recorded = {(known[name], priority) for name, priority in tables.keeping_main}
     if recorded:
-        held = [*_rules(state), *backend.rules(backend.read(), tables.ids)]
+        held = [*_rules(state), *backend.rules(backend.read(), known)]
         into_main |= rules.places_recorded(held, {kept for kept in recorded if kept[0] in ids})
     return rules.Ours(ids, into_main)
 
@@ -506,8 +507,9 @@ def is_record(edit: Edit) -> bool:
 
 def _tables(before: rt_tables.Tables, after: rt_tables.Tables) -> dict[str, Any]:
     """Return name -> old and new id of owned tables; adopting one where it stands is no change."""
-    standing = {name: id_ for name, id_ in after.owned.items() if before.ids.get(name) == id_}
-    old, new = {**standing, **before.owned}, after.owned
+    ids, new = before.ids, after.owned
+    standing = {name: id_ for name, id_ in new.items() if ids.get(name) == id_}
+    old = {**standing, **before.owned}
     return {
         name: {"old": old.get(name), "new": new.get(name)}
         for name in {**old, **new}

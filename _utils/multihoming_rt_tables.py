@@ -244,8 +244,9 @@ def keep_main(tables: Tables, keeping: Iterable[tuple[str, int]]) -> dict[str, s
     home = _home(tables.drop_in)
     text = tables.texts.get(home) or (_HEADER if tables.drop_in else "")
     missing = [record for record in keeping if record not in tables.keeping_main]
+    ids = tables.ids
     for name, priority in missing:
-        entry = _entry(Table(name, tables.ids[name]))
+        entry = _entry(Table(name, ids[name]))
         text = _append(text, f"# keep_main_routes {entry} {priority}")
     return _changed(tables, {home: text}) if missing else {}
 
