@@ -27,8 +27,8 @@ whichever interface has the default route.
         - sysctl:
             net.ipv4.conf.all.arp_ignore: 1
 
-``changes`` is keyed by what changed: ``tables``, each interface, ``files`` and ``sysctl``. It is
-the same under ``test=True`` as in the run that follows.
+``changes`` is keyed by what changed: ``tables``, each interface, ``default_gateway``, ``files`` and
+``sysctl``. It is the same under ``test=True`` as in the run that follows.
 
 :depends: netaddr, iproute2 5.2 or newer, the execution module ``multihoming``
 """
