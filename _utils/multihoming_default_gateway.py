@@ -173,6 +173,11 @@ def _is_plain(route: Route) -> bool:
 def _switch(
     family: int, standing: Sequence[Route], chosen: Chosen
 ) -> tuple[list[Route], list[Route]]:
+    """Return (routes that change, what they should be) of one family, see ``switch``.
+
+    The route that wins is replaced, unless it leads to the chosen gateway already; what the files
+    made for other interfaces goes.
+    """
     gone = [route for route in standing if _is_scripted(route, chosen)]
     kept = [route for route in standing if route not in gone]
     mine = next((route for route in kept if _is_mine(route, chosen)), None)

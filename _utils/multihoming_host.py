@@ -177,7 +177,7 @@ def _look(data: Any, scope: frozenset[str] | None) -> Work:
     owned = {name: id_ for name, id_ in tables.owned.items() if scope is None or name in scope}
     ids = {*owned.values(), *wanted.tables.values()}
     state = kernel.read(sorted(ids), defaults=_needs_defaults(wanted))
-    found = _found(backend, _devices_to_read(wanted, state), errors)
+    found = _found(backend, wanted, state, errors)
     known = _with_live(found, wanted, state, state.defaults)
     chosen = default_gateway.choose(wanted, state.links, known, state.defaults, errors)
     chosen = _as_scripted(backend, chosen, errors)
@@ -304,11 +304,13 @@ def _devices_to_read(wanted: config.Config, state: kernel.State) -> list[str]:
 
 
 def _found(
-    backend: ModuleType, devices: Iterable[str], errors: list[str]
+    backend: ModuleType, wanted: config.Config, state: kernel.State, errors: list[str]
 ) -> dict[str, desired.Found]:
-    found, problems = backend.interfaces(devices)
+    """Return what the backend's files say of interfaces, with errors for what can't be read."""
+    found, problems = backend.interfaces(_devices_to_read(wanted, state))
     for name, problem in problems.items():
-        errors.append(f"interfaces.{name}: {problem}")
+        key = "default_gateway" if name == wanted.default_gateway else "keep_main_routes"
+        errors.append(f"{f'interfaces.{name}' if name in wanted.interfaces else key}: {problem}")
     return {name: desired.Found(*said) for name, said in found.items()}
 
 

@@ -322,6 +322,13 @@ def test_interface_present_and_absent(converge, host):
     assert not from_rules(host, ADDRESS)
 
 
+def test_a_file_of_an_undeclared_interface_that_can_not_be_read_is_named(refused):
+    path = network_scripts.FOLDER / "ifcfg-eth2"
+    path.write_text("DEVICE=eth2\nGATEWAY=$(cat /etc/gateway)\n")
+    said = refused(pillar(keep_main_routes=True))
+    assert said.startswith(f"keep_main_routes: {path} line 2: ")
+
+
 def test_a_priority_without_room_is_refused(refused):
     said = refused(pillar(keep_main_routes=True, priority=2))
     assert said == (
