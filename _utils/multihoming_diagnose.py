@@ -177,6 +177,29 @@ def _by_interface(paths: Iterable[Path]) -> Iterator[tuple[str, list[Path]]]:
         yield dev, list(group)
 
 
+def gateway_unknown(survey: Survey) -> Iterator[Finding]:
+    """Nothing tells a gateway of an interface: requests from other networks would go astray."""
+    for dev, paths in _by_interface(survey.strays):
+        astray = [path for path in paths if path.reply.route and path.reply.route.dev != dev]
+        dropped = [path for path in astray if _is_filtered(survey, path)]
+        first = next(iter(dropped or astray), None)
+        if first is None:
+            continue
+        really = bool(dropped) and survey.filtered > 0
+        counter = [f"IPReversePathFilter {survey.filtered}"] if dropped else []
+        lines = [*_filter_lines(survey, dev), *counter, *map(_request_line, dropped)]
+        yield Finding(
+            "gateway-unknown",
+            "error" if really else "info",
+            dev,
+            f"nothing tells a gateway of {dev}: when clients in other networks ask "
+            f"{first.flow.address}, the reply would leave by {_way(first)}"
+            + (", and strict reverse-path filtering drops the request" if dropped else ""),
+            cut([*(lines if dropped else ()), *(_reply_line(survey, path) for path in astray)]),
+            repair(survey, dev, unknown="ROUTER"),
+        )
+
+
 def main_routes_bypassed(survey: Survey) -> Iterator[Finding]:
     """Replies under a policy no longer use main's routes to bridges, VPNs and other networks."""
     found: dict[str, list[Route]] = {}
@@ -493,6 +516,7 @@ CHECKS: tuple[Callable[[Survey], Iterable[Finding]], ...] = (
     rp_filter_drop,
     no_route_back,
     asymmetric_reply,
+    gateway_unknown,
     no_policy,
     main_routes_bypassed,
     empty_table,

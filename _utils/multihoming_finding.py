@@ -69,12 +69,16 @@ def files_of(survey: Survey) -> Files:
     return survey.files or Files()
 
 
-def repair(survey: Survey, dev: str) -> str:
-    """Return what gives an interface its policy: the state, or an entry for the pillar."""
+def repair(survey: Survey, dev: str, unknown: str = "") -> str:
+    """Return what gives an interface its policy: the state, or an entry for the pillar.
+
+    unknown
+        What stands there for a gateway of which nothing is known.
+    """
     if dev in survey.declared:
         return APPLY
     hops = [next(iter(survey.gateways.get((dev, family), ())), None) for family in model.FAMILIES]
-    gateways = ", ".join(_yaml(gateway) for gateway in hops if gateway)
+    gateways = ", ".join(_yaml(gateway) for gateway in hops if gateway) or unknown
     table = _table_of(survey, dev) or free_id(survey, dev)
     name = _yaml(_name_for(survey, table, dev))
     gateway = f", gateway: [{gateways}]" if gateways else ""

@@ -39,6 +39,8 @@ _FAR = {
 _MOST_SIBLINGS = 8
 _MOST_ROUTES = 64
 _MOST_OF_MAIN = 2000
+# Kinds of links (`ip -details link`) that lead to other hosts like a NIC, which has none.
+_NICS = ("", "veth", "vlan", "bond", "team", "macvlan", "ipvlan")
 _SETTINGS = ("rp_filter", "arp_ignore", "arp_announce", "arp_filter")
 _SCRIPT = os.path.join(ifcfg.FOLDER, "ifup-routes")
 _NETWORKMANAGER = "/run/NetworkManager/devices"
@@ -107,6 +109,10 @@ class Survey:
         (interface or ``all``, name) -> net.ipv4.conf's.
     files
         None where files don't matter.
+    strays
+        Flows from far clients through interfaces of which nothing tells a gateway.
+    filtered
+        How many packets the reverse-path filter has dropped since the start.
     silent
         (interface, gateway) that does not answer; None when they could not be asked.
     declared
@@ -131,6 +137,8 @@ class Survey:
     sockets: tuple[str, ...]
     silent: frozenset[tuple[str, str]] | None
     declared: frozenset[str]
+    strays: tuple[Path, ...] = ()
+    filtered: int = 0
     families: tuple[int, ...] = model.FAMILIES
     whole: bool = True
 
@@ -164,6 +172,7 @@ def take(tables: Mapping[str, int], wanted: config.Config) -> Survey:
     routers = {gateway for hops in gateways.values() for gateway in hops}
     paths = _paths(usable, gateways, routes, own | routers)
     detours = _detours(usable, gateways, state.rules, routes, own)
+    strays = _strays(usable, gateways, state.rules, routes, mains)
     return Survey(
         links=state.links,
         holders=holders,
@@ -178,6 +187,8 @@ def take(tables: Mapping[str, int], wanted: config.Config) -> Survey:
         files=texts,
         sockets=tuple(_wildcard_sockets()),
         silent=_silent(usable, gateways),
+        strays=strays,
+        filtered=_filtered_packets(),
         declared=frozenset(wanted.interfaces),
         families=kernel.families(),
         whole=whole,
@@ -311,6 +322,11 @@ def _paths(
             flows += [
                 (Flow(family, address, client), dev) for address in mine for client in (far, *near)
             ]
+    return _asked(flows)
+
+
+def _asked(flows: Sequence[tuple[Flow, str]]) -> tuple[Path, ...]:
+    """Ask the kernel what becomes of reply and request of each flow, through an interface."""
     asked = [
         step
         for flow, dev in flows
@@ -321,6 +337,30 @@ def _paths(
         Path(flow, dev, answers[2 * number], answers[2 * number + 1])
         for number, (flow, dev) in enumerate(flows)
     )
+
+
+def _strays(
+    usable: Mapping[str, Link],
+    gateways: Mapping[tuple[str, int], Iterable[str]],
+    rules: Mapping[int, Iterable[Rule]],
+    routes: Mapping[int, Sequence[Route]],
+    mains: Mapping[int, Route],
+) -> tuple[Path, ...]:
+    """Ask about interfaces that may have a router, though nothing tells."""
+    flows: list[tuple[Flow, str]] = []
+    for family, main in mains.items():
+        has_rule = ruled(rules[family])
+        for dev, link in usable.items():
+            known = (dev, family) in gateways or dev in main.devices
+            mine = [address for address in addresses(link, family) if not has_rule(address)][:1]
+            if mine and not known and _may_have_router(link):
+                flows.append((Flow(family, mine[0], far_client(family, routes)), dev))
+    return _asked(flows)
+
+
+def _may_have_router(link: Link) -> bool:
+    """Tell whether an interface is a NIC, not a bridge of this host's own or a tunnel."""
+    return link.kind in _NICS and not {"POINTOPOINT", "NOARP"} & set(link.flags)
 
 
 def _clients(link: Link, family: int, own: set[str]) -> list[str]:
@@ -429,6 +469,16 @@ def _wildcard_sockets() -> Iterator[str]:
             if set(local) == {"0"} and not connected and not client:
                 seen.add((port, f"udp {wildcard}:{port}"))
     yield from (shown for _, shown in sorted(seen))
+
+
+def _filtered_packets() -> int:
+    """Return the counter IPReversePathFilter, 0 where the kernel has none."""
+    names, values = ([], [])  # type: tuple[list[str], list[str]]
+    for line in _proc_net("netstat").splitlines():
+        if line.startswith("TcpExt:"):
+            names, values = values, line.split()
+    counters = dict(zip(names, values, strict=False))
+    return int(counters.get("IPReversePathFilter", 0))
 
 
 def _ephemeral_ports() -> tuple[int, int]:

@@ -12,13 +12,14 @@ import pytest
 import yaml
 from article import ADDRESS, ADDRESS6, BY_HAND, NOTHING, by_hand, pillar
 from minion import NO_PILLAR
-from network import entered, first_article, second_article
+from network import entered, first_article, second_article, server_with_nics
+from traffic import ping
 
 SCRIPTS = Path("/etc/sysconfig/network-scripts")
 NETWORK = Path("/etc/sysconfig/network")
 RT_TABLES = Path("/etc/iproute2/rt_tables")
 RULE = f"from {ADDRESS} table 201 priority 20000"
-STRICT, LOOSE = 1, 2
+OFF, STRICT, LOOSE = 0, 1, 2
 APPLY = "salt-call state.apply multihoming"
 
 
@@ -136,8 +137,12 @@ def append(name, *lines):
 # --- healthy hosts ----------------------------------------------------------------------------
 
 
-def test_a_host_without_policies_and_pillar_is_healthy(article, diagnose):
-    assert diagnose() == {}
+def test_a_host_with_one_nic_is_healthy(diagnose):
+    SCRIPTS.joinpath("ifup-routes").touch(0o755)
+    with server_with_nics(1) as network, entered(network.server):
+        for mode in (OFF, STRICT, LOOSE):
+            network.server.rp_filter(mode)
+            assert diagnose() == {}
 
 
 def test_a_host_with_its_policy_is_healthy(healthy, diagnose):
@@ -177,9 +182,8 @@ def test_a_host_without_ipv6_is_looked_at_in_ipv4(minion, monkeypatch, tmp_path,
     SCRIPTS.joinpath("ifup-routes").touch(0o755)
     monkeypatch.setattr(sys.modules["multihoming_kernel"], "_IF_INET6", str(tmp_path / "none"))
     with first_article(ipv6=False) as network, entered(network.server):
-        assert diagnose() == {}
         ifcfgs(GATEWAY0, GATEWAY1)
-        assert "no-policy" in diagnose()
+        assert list(diagnose()) == ["asymmetric-reply", "no-policy", "several-gateways"]
 
 
 def test_a_policy_that_keeps_mains_routes_is_healthy(minion, server, diagnose):
@@ -304,6 +308,31 @@ def test_main_routes_bypassed(healthy, found, cured):
     )
     assert finding["remedy"] == "keep_main_routes: true"
     cured(finding, before=pillar())
+
+
+def test_gateway_unknown(article, found, cured):
+    finding = found("gateway-unknown", "info", "eth1", f"from {ADDRESS}: via", f"from {ADDRESS6}:")
+    assert "leave by eth0 via 192.168.2.254" in finding["message"]
+    remedy = "tables: {eth1: 202}, interfaces: {eth1: {table: eth1, gateway: [ROUTER]}}"
+    assert finding["remedy"] == remedy
+    gateways = "192.168.1.254, '2001:db8:1::254'"
+    cured({**finding, "remedy": remedy.replace("ROUTER", gateways)})
+
+
+def test_gateway_unknown_is_an_error_once_packets_were_dropped(article, server, found):
+    server.rp_filter(STRICT)
+    finding = found("gateway-unknown", "info", "eth1", "IPReversePathFilter 0")
+    assert "strict reverse-path filtering drops the request" in finding["message"]
+    assert not ping(article.far, ADDRESS)
+    found("gateway-unknown", "error", "eth1", "IPReversePathFilter 1", "rp_filter = 1")
+
+
+@pytest.mark.parametrize("kind", ["bridge", "macvlan"])
+def test_a_bridge_of_containers_needs_no_gateway(healthy, diagnose, kind):
+    link = ("link", "eth1") if kind == "macvlan" else ()
+    healthy.ip("link", "add", *link, "extra0", "up", "type", kind)
+    healthy.address("extra0", "172.17.0.1/16")
+    assert ("gateway-unknown" in diagnose()) == (kind == "macvlan")
 
 
 # --- policies ---------------------------------------------------------------------------------
@@ -435,7 +464,7 @@ def test_broken_line(healthy, found, cured, line):
 def test_lost_lines(server, found, diagnose, line):
     write("route-eth1", "ADDRESS0=10.8.0.0", "NETMASK0=255.255.0.0", "GATEWAY0=192.168.1.1")
     network_scripts.ifup_routes(server, "eth1")
-    assert diagnose() == {}
+    assert list(diagnose()) == ["gateway-unknown"]
     append("route-eth1", line)
     found("lost-lines", "error", "eth1", f"route-eth1: {line}")
 
