@@ -18,7 +18,6 @@ from multihoming_model import Link, Route
 
 # Routes that somebody renews: what replaces one is not theirs.
 _RENEWED = (2, 9, 16)  # RTPROT_KERNEL, RTPROT_RA, RTPROT_DHCP of linux/rtnetlink.h
-_RA = 9
 # What a route says beside its next hop goes along, but for what is part of a next hop, and for what
 # `ip` does not take as it is read.
 _LEFT_BEHIND = frozenset(("nhid", "via", "encap", "features"))
@@ -91,12 +90,12 @@ def _gateways(
     live = {
         route.family: route.via
         for route in reversed([*defaults])
-        if route.dev == name and route.via and route.protocol != _RA
+        if route.dev == name and route.via and route.protocol != model.RA
     }
     advertised = {
         route.family: route.via
         for route in defaults
-        if route.dev == name and route.via and route.protocol == _RA
+        if route.dev == name and route.via and route.protocol == model.RA
     }
     own = {
         family: gateway
@@ -227,7 +226,7 @@ def _wins(route: Route, other: Route) -> bool:
 
 
 def _is_ra(route: Route) -> bool:
-    return route.protocol == _RA
+    return route.protocol == model.RA
 
 
 def _before_advertised(route: Route, others: Iterable[Route]) -> Route:

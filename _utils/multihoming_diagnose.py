@@ -33,10 +33,8 @@ from multihoming_finding import (
     rule_text,
     table_name,
 )
-from multihoming_model import Route, Rule
-from multihoming_survey import MAIN, Path, Survey
-
-_RA = 9  # RTPROT_RA
+from multihoming_model import MAIN, Route, Rule
+from multihoming_survey import Path, Survey
 
 
 def findings(survey: Survey) -> list[Finding]:
@@ -495,7 +493,7 @@ def ra_default(survey: Survey) -> Iterator[Finding]:
         for route in survey.routes.get(MAIN, ())
         if route.family == 6 and route.to == "default" and route.type == "unicast"
     ]
-    advertised = [route for route in defaults if route.protocol == _RA]
+    advertised = [route for route in defaults if route.protocol == model.RA]
     devices = list(dict.fromkeys(dev for route in advertised for dev in route.devices))
     if not advertised:
         return

@@ -30,8 +30,8 @@ from multihoming_finding import (
     rule_text,
 )
 from multihoming_ifcfg import Profile
-from multihoming_model import Route, Rule
-from multihoming_survey import MAIN, Survey
+from multihoming_model import MAIN, Route, Rule
+from multihoming_survey import Survey
 
 # For sed, whose lines stay as they are where they are comments.
 _ADD_PRIORITY = r"/ pri\| pref\| ord\|^[ \t]*\(#\|$\)/! s/$/ priority 20000/"

@@ -14,8 +14,8 @@ from typing import Any
 
 import multihoming_model as model
 import multihoming_rt_tables as rt_tables
-from multihoming_model import Route, Rule
-from multihoming_survey import MAIN, Files, Survey
+from multihoming_model import MAIN, Route, Rule
+from multihoming_survey import Files, Survey
 
 SEVERITIES = ("error", "warning", "info")
 LOCAL, DEFAULT = 255, 253

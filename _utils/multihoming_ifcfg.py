@@ -199,6 +199,14 @@ def gateways(profile: Profile, values: Mapping[str, str]) -> dict[int, str]:
     return found
 
 
+def known_gateways(profile: Profile) -> dict[int, str]:
+    """Return family -> gateway of a file, none when they can't be read."""
+    try:
+        return gateways(profile, profile.own)
+    except files.ContentError:
+        return {}
+
+
 def next_hop(text: str, family: int) -> str:
     """Return a router's address of that family; raises ValueError."""
     found, address = config.parse_gateway(text)

@@ -28,6 +28,7 @@ MAIN = 254
 
 U32 = 2**32 - 1
 BOOT = 3  # RTPROT_BOOT: what `ip route add` stamps on a route when told nothing else
+RA = 9  # RTPROT_RA: routes from router advertisements
 UNSPEC = 0  # RTPROT_UNSPEC: what `ip rule add` leaves on a rule
 
 ROUTE_TYPES = ("unicast", "blackhole", "unreachable", "prohibit")

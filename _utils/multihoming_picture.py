@@ -14,9 +14,9 @@ import multihoming_reply_path as reply_path
 import multihoming_survey as survey_
 from multihoming_diagram import Finding, Nic, Picture, Reply
 from multihoming_host import HostError
-from multihoming_model import Link
+from multihoming_model import MAIN, Link
 from multihoming_reply_path import Flow
-from multihoming_survey import MAIN, Survey
+from multihoming_survey import Survey
 
 # Interface -> family -> the gateways of its default routes.
 _Gateways = Mapping[str, Mapping[int, tuple[str, ...]]]

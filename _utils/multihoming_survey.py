@@ -23,10 +23,9 @@ import multihoming_shell as shell
 import netaddr
 from multihoming_backend_network_scripts import Loaded
 from multihoming_ifcfg import Profile
-from multihoming_model import Answer, Link, Route, Rule, Step
+from multihoming_model import MAIN, Answer, Link, Route, Rule, Step
 from multihoming_reply_path import Flow
 
-MAIN = 254
 # RTPROT_KERNEL, BOOT, STATIC, RA, DHCP: what is not left to a routing daemon.
 _PROTOCOLS = (2, 3, 4, 9, 16)
 _RESERVED = frozenset(model.RESERVED_TABLES)
@@ -216,7 +215,7 @@ def _gateways(
         for family, gateway in (interface.gateways or {}).items():
             found.setdefault((name, family), []).append(gateway)
     for profile in texts.profiles if texts else ():
-        for family, gateway in _own_gateways(profile).items():
+        for family, gateway in ifcfg.known_gateways(profile).items():
             found.setdefault((profile.device, family), []).append(gateway)
     # The policy's own table knows better than main.
     for id_ in sorted(routes, key=lambda id_: id_ == MAIN):
@@ -224,18 +223,6 @@ def _gateways(
             for dev, via in _hops(route) if route.to == "default" else ():
                 found.setdefault((dev, route.family), []).extend([via] if via else [])
     return {key: tuple(dict.fromkeys(hops)) for key, hops in found.items()}
-
-
-def _own_gateways(profile: Profile) -> dict[int, str]:
-    found = {}
-    for family, name in ((4, "GATEWAY"), (6, "IPV6_DEFAULTGW")):
-        try:
-            parsed, gateway = model.parse_address(profile.value(name).partition("%")[0])
-        except ValueError:
-            continue
-        if parsed == family:
-            found[family] = gateway
-    return found
 
 
 def _hops(route: Route) -> Iterator[tuple[str, str | None]]:
