@@ -35,9 +35,11 @@ if "multihoming_host" in sys.modules and sys.modules["multihoming_host"].is_outd
 try:
     import multihoming_ask as ask
     import multihoming_host as host
+    import multihoming_iproute2 as iproute2
     import multihoming_kernel as kernel
-    import multihoming_model as model
     import multihoming_picture as picture
+    import multihoming_values as values
+    from multihoming_numbers import FAMILIES, RESERVED_TABLES, U32
 
     MISSING = None
 except ImportError as err:
@@ -167,7 +169,9 @@ def list_rules(family=None):
     """
     names = _table_names()
     rules = _call(kernel.read).rules
-    return [model.rule_dict(rule, names) for number in _families(family) for rule in rules[number]]
+    return [
+        iproute2.rule_dict(rule, names) for number in _families(family) for rule in rules[number]
+    ]
 
 
 def list_routes(table=None, family=None):
@@ -193,7 +197,7 @@ def list_routes(table=None, family=None):
     families = _families(family)
     id_ = None if table is None else _table_id(table, names)
     return [
-        model.route_dict(route, names)
+        iproute2.route_dict(route, names)
         for route in _call(kernel.routes, id_)
         if route.family in families and (id_ or names.get(route.table) != "local")
     ]
@@ -208,7 +212,7 @@ def _table_id(table, names):
     if table in ids:
         return ids[table]
     try:
-        return model.parse_number(table, 1, model.U32)
+        return values.parse_number(table, 1, U32)
     except ValueError:
         raise CommandExecutionError(
             f"table: {table!r} is not in rt_tables; write a name from multihoming.list_tables, or "
@@ -219,7 +223,7 @@ def _table_id(table, names):
 def _families(family):
     known = {"4": (4,), "inet": (4,), "ipv4": (4,), "6": (6,), "inet6": (6,), "ipv6": (6,)}
     if family is None:
-        return model.FAMILIES
+        return FAMILIES
     if str(family).lower() not in known:
         raise CommandExecutionError(f"family: {family!r} is not an address family; write 4 or 6")
     return known[str(family).lower()]
@@ -304,14 +308,14 @@ def desired(
     if not there:
         return {"tables": {}, "interfaces": {}}
     work = _call(host.look, data)
-    names = {**model.RESERVED_TABLES, **{id_: name for name, id_ in work.goal.tables.items()}}
+    names = {**RESERVED_TABLES, **{id_: name for name, id_ in work.goal.tables.items()}}
     outcome = {
         "tables": dict(work.goal.tables),
         "interfaces": {
             name: {
                 "table": policy.table.name,
-                "routes": [model.route_dict(route, names) for route in policy.routes],
-                "rules": [model.rule_dict(rule, names) for rule in policy.rules],
+                "routes": [iproute2.route_dict(route, names) for route in policy.routes],
+                "rules": [iproute2.rule_dict(rule, names) for rule in policy.rules],
             }
             for name, policy in work.goal.outcome.policies.items()
         },

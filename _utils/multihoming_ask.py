@@ -18,7 +18,6 @@ import multihoming_config as config
 import multihoming_desired as desired
 import multihoming_diagnose as diagnose
 import multihoming_export as export_
-import multihoming_files as files
 import multihoming_host as host
 import multihoming_kernel as kernel
 import multihoming_model as model
@@ -27,6 +26,7 @@ import multihoming_rt_tables as rt_tables
 import multihoming_survey as survey
 from multihoming_finding import Finding
 from multihoming_host import HostError
+from multihoming_numbers import BY_HAND, RESERVED_TABLES
 
 
 def path_of_reply(address: Any, client: Any, interface: Any = None) -> dict[str, Any]:
@@ -128,14 +128,14 @@ def export(backend_name: str = "auto") -> dict[str, Any]:
 
 def _seen(backend: ModuleType) -> export_.Seen:
     tables = host.read_tables()
-    used = export_.tables_in_use(kernel.read().rules) | kernel.tables(export_.BY_HAND)
+    used = export_.tables_in_use(kernel.read().rules) | kernel.tables(BY_HAND)
     texts = backend.read()
     # `owned` looks for tables that it is told of; any number in the files may be one.
     numbers = {int(word) for text in texts.values() for word in re.findall(r"[0-9]{1,10}", text)}
     served_ = host.served(
         backend, texts, frozenset({*used, *numbers, *tables.ids.values()}), tables.ids
     )
-    state = kernel.read({*used, *served_} - model.RESERVED_TABLES.keys(), defaults=True)
+    state = kernel.read({*used, *served_} - RESERVED_TABLES.keys(), defaults=True)
     said, unreadable = backend.interfaces(state.links)
     found = {
         dev: replace(
@@ -159,7 +159,7 @@ def _default_gateway(
     """
     try:
         chosen = backend.chosen_default()
-    except files.ContentError as err:
+    except model.ContentError as err:
         return {}, [f"default_gateway: {err}"]
     if not chosen:
         return {}, []

@@ -15,9 +15,12 @@ from dataclasses import dataclass, replace
 
 import multihoming_files as files
 import multihoming_ifcfg as ifcfg
+import multihoming_iproute2 as iproute2
 import multihoming_model as model
 import multihoming_rules as rules_
 import multihoming_shell as shell
+from multihoming_numbers import MAIN
+from multihoming_values import c_number, network_of, parse_interface
 
 NAME = "network-scripts"
 # What the interfaces' own files say, and main's default route in them.
@@ -218,8 +221,8 @@ def _words(raw: str) -> list[str]:
 def _text(item: model.Route | model.Rule, names: Mapping[int, str]) -> str:
     name = names.get(item.table or 0)
     if isinstance(item, model.Rule):
-        return " ".join(model.rule_words(item, name))
-    return " ".join(model.route_words(item, name))
+        return iproute2.text(item, name)
+    return iproute2.text(item, name)
 
 
 def _replaced(lines: Sequence[Line], block: list[str]) -> str:
@@ -237,11 +240,11 @@ def _table(path: str, raw: str, tables: Mapping[str, int]) -> int | None:
     """Return the id of the table that a line names."""
     if ifcfg.BLANK_OR_COMMENT.fullmatch(raw):
         return None
-    name = model.table_word(_words(raw), "rule" if _kind(path).startswith("rule") else "route")
+    name = iproute2.table_word(_words(raw), "rule" if _kind(path).startswith("rule") else "route")
     if name is None or name in tables:
         return tables.get(name or "")
     try:
-        return model.c_number(name)
+        return c_number(name)
     except ValueError:
         return None
 
@@ -250,7 +253,7 @@ def _line(path: str, raw: str, known: _Known) -> Line:
     table = _table(path, raw, known.tables)
     if table in known.ours.tables:
         return Line(raw, True, _item(path, raw, known.loadable))
-    if table == model.MAIN and known.ours.into_main:
+    if table == MAIN and known.ours.into_main:
         item = _item(path, raw, known.loadable)
         if item and item in known.ours:
             return Line(raw, True, item)
@@ -263,8 +266,8 @@ def _item(path: str, raw: str, tables: Mapping[str, int]) -> model.Route | model
         return None
     try:
         if _kind(path).startswith("rule"):
-            return model.rule_from_words(_words(raw), _family(path), tables)
-        route = model.route_from_words(_words(raw), _family(path), tables)
+            return iproute2.rule_from_words(_words(raw), _family(path), tables)
+        route = iproute2.route_from_words(_words(raw), _family(path), tables)
     except ValueError:
         return None
     return _through(route, device(path) or "")
@@ -317,11 +320,11 @@ def _sourced_routes(path: str, values: Mapping[str, str]) -> list[str]:
         mask = ifcfg.read(values, f"NETMASK{number}") or ifcfg.classful(address)
         gateway = ifcfg.read(values, f"GATEWAY{number}")
         try:
-            _, host, length = model.parse_interface(f"{address}/{mask}")
+            _, host, length = parse_interface(f"{address}/{mask}")
             via = f" via {ifcfg.next_hop(gateway, 4)}" if gateway else ""
         except ValueError as err:
-            raise files.ContentError(f"{path}: ADDRESS{number} to GATEWAY{number}: {err}") from None
-        routes.append(f"{model.network_of(host, length)}{via} dev {device(path)}")
+            raise model.ContentError(f"{path}: ADDRESS{number} to GATEWAY{number}: {err}") from None
+        routes.append(f"{network_of(host, length)}{via} dev {device(path)}")
     return routes
 
 
@@ -359,7 +362,7 @@ def loaded_lines(texts: Mapping[str, str], tables: Mapping[str, int]) -> list[Lo
     for path, text in texts.items():
         for raw in _handed_over(path, text):
             kind = "rule" if _kind(path).startswith("rule") else "route"
-            table = model.table_word(_words(raw), kind)
+            table = iproute2.table_word(_words(raw), kind)
             item = _item(path, raw, tables)
             found.append(Loaded(path, raw.strip(), table, item, "\r" in raw))
     return found
@@ -369,7 +372,7 @@ def _handed_over(path: str, text: str) -> list[str]:
     if _is_sourced(path, text):
         try:
             return _sourced_routes(path, shell.assignments(path, text))
-        except files.ContentError:
+        except model.ContentError:
             return []
     return [raw for raw in _logical_lines(text) if not ifcfg.BLANK_OR_COMMENT.fullmatch(raw)]
 

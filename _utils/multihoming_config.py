@@ -14,8 +14,25 @@ from typing import Any
 
 import multihoming_model as model
 import multihoming_rt_tables as rt_tables
-import netaddr
-from multihoming_model import show
+from multihoming_numbers import KERNEL_PRIORITIES, MAIN_PRIORITY, RESERVED_TABLES, SCOPES, U32
+from multihoming_values import (
+    ROUTE_TYPES,
+    Address,
+    parse_action,
+    parse_address,
+    parse_device,
+    parse_fwmark,
+    parse_gateway,
+    parse_ipproto,
+    parse_number,
+    parse_own_address,
+    parse_ports,
+    parse_prefix,
+    parse_scope,
+    parse_tos,
+    parse_uidrange,
+    show,
+)
 
 DEFAULT_PRIORITY = 20000
 BACKENDS = ("auto", "network-scripts", "none")
@@ -63,25 +80,12 @@ _SELECTORS = RULE_KEYS[: RULE_KEYS.index("not")]
 
 _SETTING = re.compile(r"[a-z][A-Za-z0-9_/@-]*(\.[A-Za-z0-9_/@:-]+)+")
 _MAX_SETTING = 4096  # a page: the most that the kernel takes at once
-_NO_HOST = ("0.0.0.0", "255.255.255.255", "::")
 
 # Keys that the host's state is compared with: nothing can be said where they are wrong.
 _CHECKED_ON_HOST = ("addresses", "gateway", "onlink", "routes", "table")
 
 # fib_metrics clamps the MTU to 65520 (net/ipv4/metrics.c), so more would never read back equal.
 _MAX_MTU = 65520
-
-
-@dataclass(frozen=True)
-class Address:
-    """An interface address with its prefix length, like 192.168.1.220/24."""
-
-    family: int
-    address: str
-    length: int
-
-    def __str__(self) -> str:
-        return f"{self.address}/{self.length}"
 
 
 @dataclass(frozen=True)
@@ -152,9 +156,7 @@ def parse(data: Any) -> tuple[Config, list[str]]:
     interfaces = _interfaces(data, tables, common, errors)
     default_gateway = None
     if "default_gateway" in data:
-        default_gateway = _checked(
-            "default_gateway", data["default_gateway"], model.parse_device, errors
-        )
+        default_gateway = _checked("default_gateway", data["default_gateway"], parse_device, errors)
     sysctl = _sysctl(data.get("sysctl", {}), errors)
     backend = _checked("backend", data.get("backend", "auto"), _backend, errors)
     return Config(tables, interfaces, default_gateway, sysctl, backend or "auto"), errors
@@ -254,7 +256,7 @@ def _interfaces(
     for name, entry in raw.items():
         where = f"interfaces.{_shown(name)}"
         mine: list[str] = []
-        _checked(where, name, model.parse_device, mine)
+        _checked(where, name, parse_device, mine)
         if isinstance(entry, Mapping):
             table = _table_of(str(name), entry, declared, users, mine)
             whole = {**common, **entry}
@@ -288,8 +290,8 @@ def _table_of(
     if table is None:
         errors.append(f"{where}: is missing; write the name of a table declared in `tables`")
     elif isinstance(table, str | int) and table in (
-        *model.RESERVED_TABLES,
-        *model.RESERVED_TABLES.values(),
+        *RESERVED_TABLES,
+        *RESERVED_TABLES.values(),
     ):
         errors.append(
             f"{where}: {show(table)} is the kernel's own table; declare one in `tables`, "
@@ -353,7 +355,7 @@ def _interface(
 
 def _from_priority(value: Any) -> int:
     try:
-        return model.parse_number(value, 1, model.MAIN_PRIORITY - 1)
+        return parse_number(value, 1, MAIN_PRIORITY - 1)
     except ValueError:
         raise ValueError(
             f"{show(value)} is not a priority for from-rules; write a number from 1 to 32765, "
@@ -395,32 +397,6 @@ def _addresses(
     return tuple(seen.values())
 
 
-def parse_own_address(text: Any) -> Address:
-    """Read an interface address with its length; raises ValueError when no host can have it."""
-    if not isinstance(text, str):
-        raise ValueError(f"{show(text)} is not an address; write one like 192.168.1.220/24")
-    family, address, length = model.parse_interface(text)
-    network = netaddr.IPNetwork(f"{address}/{length}")
-    host = network.ip
-    if host.is_multicast() or host.is_loopback() or address in _NO_HOST:
-        raise ValueError(
-            f"{show(text)} is no address of a network interface; write the interface's"
-        )
-    if length < (31 if family == 4 else 127):
-        first = netaddr.IPAddress(network.first + 1, family)
-        if int(host) == network.first:
-            raise ValueError(
-                f"{show(text)} is the network itself; write the interface's address, like "
-                f"{first}/{length}"
-            )
-        if family == 4 and int(host) == network.last:
-            raise ValueError(
-                f"{show(text)} is the broadcast address; write the interface's address, like "
-                f"{first}/{length}"
-            )
-    return Address(family, address, length)
-
-
 def _gateways(where: str, entry: Mapping[str, Any], errors: list[str]) -> dict[int, str] | None:
     if "gateway" not in entry:
         return None
@@ -443,26 +419,6 @@ def _gateways(where: str, entry: Mapping[str, Any], errors: list[str]) -> dict[i
         elif found:
             gateways[found[0]] = found[1]
     return gateways
-
-
-def parse_gateway(value: Any) -> tuple[int, str]:
-    """Return (family, address) of a next hop; raises ValueError when no router can have it."""
-    if not isinstance(value, str):
-        raise ValueError(f"{show(value)} is not an address; write one like 192.168.1.254")
-    if "/" in value:
-        raise ValueError(f"{show(value)} has a prefix length; write {value.partition('/')[0]}")
-    family, address = model.parse_address(value)
-    parsed = netaddr.IPAddress(address)
-    what = None
-    if parsed.is_multicast():
-        what = "a multicast address"
-    elif parsed.is_loopback():
-        what = "the host's own loopback"
-    elif address in _NO_HOST:
-        what = "not a host's address"
-    if what:
-        raise ValueError(f"{show(value)} is {what}; write the router's address on this network")
-    return family, address
 
 
 # --- routes and rules -------------------------------------------------------------------------
@@ -500,11 +456,11 @@ def _boolean(value: Any) -> bool:
 
 _ROUTE_VALUES: dict[str, Callable[[Any], Any]] = {
     "via": parse_gateway,
-    "src": lambda value: model.parse_address(_text(value)),
-    "metric": lambda value: model.parse_number(value, 0, model.U32),
-    "mtu": lambda value: model.parse_number(value, 68, _MAX_MTU),
-    "scope": model.parse_scope,
-    "type": lambda value: _one_of(value, model.ROUTE_TYPES),
+    "src": lambda value: parse_address(_text(value)),
+    "metric": lambda value: parse_number(value, 0, U32),
+    "mtu": lambda value: parse_number(value, 68, _MAX_MTU),
+    "scope": parse_scope,
+    "type": lambda value: _one_of(value, ROUTE_TYPES),
     "onlink": _boolean,
 }
 
@@ -527,7 +483,7 @@ def _prefix(value: Any) -> tuple[int | None, str | None]:
         return None, None
     if not isinstance(value, str):
         raise ValueError(f"{show(value)} is not a prefix; write one like 10.0.0.0/8 or default")
-    family, prefix = model.parse_prefix(value)
+    family, prefix = parse_prefix(value)
     return family, None if prefix == "default" else prefix
 
 
@@ -571,7 +527,7 @@ def _nexthops(
         via = _checked(f"{place}.via", leg["via"], parse_gateway, errors) if "via" in leg else None
         dev = leg.get("dev")
         if "dev" in leg:
-            dev = _checked(f"{place}.dev", dev, model.parse_device, errors)
+            dev = _checked(f"{place}.dev", dev, parse_device, errors)
         weight = _checked(f"{place}.weight", leg.get("weight", 1), _weight, errors)
         if via:
             families[f"nexthops[{index}].via"] = via[0]
@@ -583,7 +539,7 @@ def _nexthops(
 
 
 def _weight(value: Any) -> int:
-    return model.parse_number(value, 1, 256)
+    return parse_number(value, 1, 256)
 
 
 def _one_family(where: str, families: Mapping[str, int | None], errors: list[str]) -> int | None:
@@ -615,9 +571,7 @@ def _route_contradictions(
             "add via"
         )
     scope = fields.get("scope") or 0
-    if scope == model.SCOPES["nowhere"] or (
-        scope >= model.SCOPES["link"] and (hops or fields.get("via"))
-    ):
+    if scope == SCOPES["nowhere"] or (scope >= SCOPES["link"] and (hops or fields.get("via"))):
         errors.append(
             f"{where}.scope: {show(item['scope'])} does not go with a next hop; remove scope"
         )
@@ -625,8 +579,8 @@ def _route_contradictions(
 
 
 def _rule_priority(value: Any) -> int:
-    number = model.parse_number(value, 1, model.U32)
-    if number in model.KERNEL_PRIORITIES:
+    number = parse_number(value, 1, U32)
+    if number in KERNEL_PRIORITIES:
         raise ValueError(
             f"{show(value)} is the kernel's own rule; write another number, like 20000"
         )
@@ -634,17 +588,17 @@ def _rule_priority(value: Any) -> int:
 
 
 _RULE_VALUES: dict[str, Callable[[Any], Any]] = {
-    "iif": model.parse_device,
-    "oif": model.parse_device,
-    "fwmark": model.parse_fwmark,
-    "tos": model.parse_tos,
-    "ipproto": model.parse_ipproto,
-    "sport": model.parse_ports,
-    "dport": model.parse_ports,
-    "uidrange": model.parse_uidrange,
-    "suppress_prefixlength": lambda value: model.parse_number(value, 0, 128),
+    "iif": parse_device,
+    "oif": parse_device,
+    "fwmark": parse_fwmark,
+    "tos": parse_tos,
+    "ipproto": parse_ipproto,
+    "sport": parse_ports,
+    "dport": parse_ports,
+    "uidrange": parse_uidrange,
+    "suppress_prefixlength": lambda value: parse_number(value, 0, 128),
     "priority": _rule_priority,
-    "action": model.parse_action,
+    "action": parse_action,
     "not": _boolean,
 }
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import multihoming_iproute2 as iproute2
 import multihoming_model as model
+import multihoming_values as values
 from multihoming_config import Config
 from multihoming_desired import Found
 from multihoming_model import Link, Route
+from multihoming_numbers import BOOT, RA, RENEWED
 
-# Routes that somebody renews: what replaces one is not theirs.
-_RENEWED = (2, 9, 16)  # RTPROT_KERNEL, RTPROT_RA, RTPROT_DHCP of linux/rtnetlink.h
 # What a route says beside its next hop goes along, but for what is part of a next hop, and for what
 # `ip` does not take as it is read.
 _LEFT_BEHIND = frozenset(("nhid", "via", "encap", "features"))
@@ -90,12 +91,12 @@ def _gateways(
     live = {
         route.family: route.via
         for route in reversed([*defaults])
-        if route.dev == name and route.via and route.protocol != model.RA
+        if route.dev == name and route.via and route.protocol != RA
     }
     advertised = {
         route.family: route.via
         for route in defaults
-        if route.dev == name and route.via and route.protocol == model.RA
+        if route.dev == name and route.via and route.protocol == RA
     }
     own = {
         family: gateway
@@ -107,13 +108,12 @@ def _gateways(
 
 def _outside(gateway: str, link: Link) -> list[str]:
     variable = "IPV6_DEFAULTGW" if ":" in gateway else "GATEWAY"
-    subnets = [model.network_of(own.address, own.length) for own in link.addresses]
-    near = any(gateway in model.network(subnet) for subnet in subnets)
-    if near or gateway.startswith("fe80:"):
+    if link.holds(gateway) or values.is_link_local(gateway):
         return []
     return [
-        f"default_gateway: {gateway} is outside of {link.name}'s subnets ({', '.join(subnets)}); "
-        f"correct {variable} in its file, or declare {link.name} in `interfaces`, with "
+        f"default_gateway: {gateway} is outside of {link.name}'s subnets "
+        f"({', '.join(link.subnets)}); correct {variable} in its file, or declare "
+        f"{link.name} in `interfaces`, with "
         "`onlink: true`"
     ]
 
@@ -155,7 +155,7 @@ def in_the_way(live: Sequence[Route], chosen: Chosen) -> list[str]:
         first = next(route for route in ours if _is_for_all(route))
         if not _is_mine(first, chosen):
             errors.append(
-                f"default_gateway: main's `{' '.join(model.route_words(first, 'main'))}` goes "
+                f"default_gateway: main's `{iproute2.text(first, 'main')}` goes "
                 f"before any gateway of {chosen.interface}; remove it, or give it a higher metric"
             )
     return errors
@@ -206,14 +206,8 @@ def _scripted(family: int, chosen: Chosen) -> Route:
     for route in chosen.scripted:
         if route.family == family and _is_mine(route, chosen):
             return route
-    return default_route(family, chosen.gateways[family], chosen.interface, onlink=chosen.onlink)
-
-
-def default_route(family: int, via: str, dev: str, metric: int = 0, onlink: bool = False) -> Route:
-    """Return a default route of main, as ``ip route add`` makes it."""
-    return model.canonical(
-        Route(family, model.MAIN, "default", via=via, dev=dev, metric=metric, onlink=onlink)
-    )
+    gateway = chosen.gateways[family]
+    return model.default_route(family, gateway, chosen.interface, onlink=chosen.onlink)
 
 
 def _is_mine(route: Route, chosen: Chosen) -> bool:
@@ -226,7 +220,7 @@ def _wins(route: Route, other: Route) -> bool:
 
 
 def _is_ra(route: Route) -> bool:
-    return route.protocol == model.RA
+    return route.protocol == RA
 
 
 def _before_advertised(route: Route, others: Iterable[Route]) -> Route:
@@ -249,5 +243,5 @@ def _in_place_of(winner: Route | None, family: int, chosen: Chosen) -> Route:
         onlink=plain.onlink,
         nexthops=(),
         other=tuple(pair for pair in winner.other if pair[0] not in _LEFT_BEHIND),
-        protocol=model.BOOT if winner.protocol in _RENEWED else winner.protocol,
+        protocol=BOOT if winner.protocol in RENEWED else winner.protocol,
     )

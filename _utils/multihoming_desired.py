@@ -10,11 +10,15 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import multihoming_iproute2 as iproute2
 import multihoming_model as model
 import multihoming_rules as rules_
+import multihoming_values as values
 import netaddr
-from multihoming_config import Address, Config, Interface, Spec
+from multihoming_config import Config, Interface, Spec
 from multihoming_model import Link, Policy, Route, Rule
+from multihoming_numbers import FAMILIES
+from multihoming_values import Address
 
 _Claim = tuple[str, Rule]  # an interface and one of its rules
 
@@ -170,7 +174,7 @@ def _addresses(interface: Interface, link: Link, found: Found) -> tuple[Address,
         if address.permanent
     ]
     chosen: list[Address] = []
-    for family in model.FAMILIES:
+    for family in FAMILIES:
         own = [address for address in found.addresses if address.family == family]
         chosen += own or [address for address in live if address.family == family]
     return tuple(chosen)
@@ -184,7 +188,7 @@ def _gateways(
     families = {address.family for address in addresses}
     known = {**found.defaults, **found.gateways}
     told = families - _with_default(interface.routes)
-    return {family: known[family] for family in model.FAMILIES if family in known.keys() & told}
+    return {family: known[family] for family in FAMILIES if family in known.keys() & told}
 
 
 def _with_default(specs: Iterable[Spec]) -> set[int]:
@@ -193,7 +197,7 @@ def _with_default(specs: Iterable[Spec]) -> set[int]:
     for spec in specs:
         kind, metric = spec.fields.get("type") or "unicast", spec.fields.get("metric")
         if spec.fields["to"] == "default" and kind == "unicast":
-            named = (spec.family,) if spec.family else model.FAMILIES
+            named = (spec.family,) if spec.family else FAMILIES
             found |= {each for each in named if metric in (None, 0, model.default_metric(each))}
     return found
 
@@ -224,7 +228,7 @@ def _check_gateway(
     settings, link, addresses = interface
     where = f"interfaces.{settings.name}.gateway"
     mine = [address for address in addresses if address.family == family]
-    inside = [address for address in mine if _inside(gateway, address)]
+    inside = [address for address in mine if address.holds(gateway)]
     if not mine:
         errors.append(
             f"{where}: {gateway} is IPv{family}, but {settings.name} has no IPv{family} address; "
@@ -232,14 +236,14 @@ def _check_gateway(
         )
     elif gateway in {*_live(link), *(address.address for address in addresses)}:
         errors.append(f"{where}: {gateway} is {settings.name}'s own address; write the router's")
-    elif not inside and not _link_local(gateway) and not settings.onlink:
-        subnets = ", ".join(dict.fromkeys(_subnet(address) for address in mine))
+    elif not inside and not values.is_link_local(gateway) and not settings.onlink:
+        subnets = ", ".join(dict.fromkeys(address.network for address in mine))
         errors.append(
             f"{where}: {gateway} is outside of {settings.name}'s subnets ({subnets}); write the "
             "router's address there, or `onlink: true` if it is reached all the same"
         )
     for address in inside:
-        network = model.network(_subnet(address))
+        network = values.network(address.network)
         if (
             family == 4
             and address.length < 31
@@ -255,25 +259,12 @@ def _check_gateway(
             )
 
 
-def _subnet(address: Address) -> str:
-    return model.network_of(address.address, address.length)
-
-
-def _inside(gateway: str, address: Address) -> bool:
-    family = 6 if ":" in gateway else 4
-    return family == address.family and gateway in model.network(_subnet(address))
-
-
-def _link_local(address: str) -> bool:
-    return address.lower().startswith(("fe8", "fe9", "fea", "feb"))
-
-
 def _sources(addresses: Iterable[Address]) -> dict[str, Address]:
     """Return subnet -> its first address; a single address (/32, /128) has no subnet to reach."""
     sources: dict[str, Address] = {}
     for address in addresses:
-        if "/" in _subnet(address):
-            sources.setdefault(_subnet(address), address)
+        if "/" in address.network:
+            sources.setdefault(address.network, address)
     return sources
 
 
@@ -308,7 +299,7 @@ def _uplinks(
         declared = wanted.interfaces[name].gateways if name in wanted.interfaces else None
         families = {*(declared or {}), *known.gateways, *known.defaults}
         uplinks += [
-            _Uplink(name, own.family, model.network_of(own.address, own.length))
+            _Uplink(name, own.family, own.network)
             for own in link.addresses
             if own.family in families
         ]
@@ -327,7 +318,7 @@ def _sibling_routes(
     there
         Where the table has routes to already.
     """
-    own = [model.network(subnet) for subnet in _sources(addresses)]
+    own = [values.network(subnet) for subnet in _sources(addresses)]
     subnets = {
         uplink.subnet: uplink.family
         for uplink in uplinks
@@ -336,7 +327,7 @@ def _sibling_routes(
     return [
         _route(interface, family, to=subnet, via=gateways[family], onlink=interface.onlink)
         for subnet, family in subnets.items()
-        if subnet not in there and not any(model.network(subnet) in mine for mine in own)
+        if subnet not in there and not any(values.network(subnet) in mine for mine in own)
     ]
 
 
@@ -432,7 +423,7 @@ def _check_vias(
         for via, dev in () if spec.fields.get("onlink") else dict.fromkeys(hops):
             if via in own:
                 errors.append(f"{spec.where}: {via} is {dev}'s own address; write the router's")
-            elif via and dev in links and not _link_local(via) and (via, dev) not in near:
+            elif via and dev in links and not values.is_link_local(via) and (via, dev) not in near:
                 near.add((via, dev))
                 if dev not in reached:
                     reached[dev] = _subnets(links[dev])
@@ -444,14 +435,14 @@ def _attached(routes: Iterable[Route]) -> list[netaddr.IPNetwork]:
     """Return the networks that the table reaches without a gateway."""
     everything = {4: "0.0.0.0/0", 6: "::/0"}
     return [
-        model.network(everything[route.family] if route.to == "default" else route.to)
+        values.network(everything[route.family] if route.to == "default" else route.to)
         for route in routes
         if route.dev and not route.via
     ]
 
 
 def _subnets(link: Link) -> list[netaddr.IPNetwork]:
-    return [model.network(model.network_of(a.address, a.length)) for a in link.addresses]
+    return [values.network(a.network) for a in link.addresses]
 
 
 def _far(where: str, via: str, dev: str) -> str:
@@ -481,7 +472,7 @@ def _check_twins(
         {rule for rule in rules if rules.count(rule) > 1} if len(set(rules)) < len(rules) else ()
     ):
         errors.append(
-            f"{where}.rules: `{' '.join(model.rule_words(rule))}` stands there twice (a from-rule "
+            f"{where}.rules: `{iproute2.text(rule)}` stands there twice (a from-rule "
             "for each address is made anyway); remove one"
         )
     errors += _order_matters(where, rules)
@@ -501,8 +492,8 @@ def _order_matters(where: str, rules: Sequence[Rule]) -> list[str]:
                 differ = _outcome(one) != _outcome(other) and rules_.overlap(one, other)
                 if one is not other and (differ or rules_.exclude_each_other(one, other)):
                     errors.append(
-                        f"{where}.rules: `{' '.join(model.rule_words(one))}` and "
-                        f"`{' '.join(model.rule_words(other))}` have the same priority, and which "
+                        f"{where}.rules: `{iproute2.text(one)}` and "
+                        f"`{iproute2.text(other)}` have the same priority, and which "
                         "comes first is undefined; give one of them a priority of its own"
                     )
     return list(dict.fromkeys(errors))
@@ -578,8 +569,8 @@ def _plain(rule: Rule) -> bool:
 def _claimed_twice(one: _Claim, other: _Claim) -> str:
     return (
         f"interfaces.{one[0]} and interfaces.{other[0]}: "
-        f"`{' '.join(model.rule_words(one[1], '...'))}` and "
-        f"`{' '.join(model.rule_words(other[1], '...'))}` overlap, so which table answers is "
+        f"`{iproute2.text(one[1], '...')}` and "
+        f"`{iproute2.text(other[1], '...')}` overlap, so which table answers is "
         "undefined; keep the address or selector with one interface, or write different priorities"
     )
 
@@ -599,7 +590,7 @@ def _overridden(made: Mapping[str, Policy], wanted: Config) -> list[str]:
             for mine in policy.rules if other != name and (rule.priority or 0) < own else ():
                 if mine.priority == own and _plain(mine) and rules_.overlap(rule, mine):
                     errors.append(
-                        f"interfaces.{name}.rules: `{' '.join(model.rule_words(rule))}` takes the "
+                        f"interfaces.{name}.rules: `{iproute2.text(rule)}` takes the "
                         f"replies of {mine.src} away from {other}; narrow it, or write a priority "
                         f"above {own}"
                     )

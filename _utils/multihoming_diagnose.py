@@ -13,27 +13,22 @@ from dataclasses import replace
 from typing import Any
 
 import multihoming_diagnose_files as files
-import multihoming_model as model
 import multihoming_reply_path as reply_path
 import multihoming_survey as survey_
 from multihoming_finding import (
-    DEFAULT,
-    KERNEL_RULES,
-    LOCAL,
     SEVERITIES,
     Finding,
     cut,
     deletion,
     device_of,
-    is_catch_all,
-    is_kernels,
     repair,
     route_text,
     rule_line,
     rule_text,
     table_name,
 )
-from multihoming_model import MAIN, Route, Rule
+from multihoming_model import Route, Rule, is_catch_all, is_kernels
+from multihoming_numbers import DEFAULT, KERNEL_RULES, LOCAL, MAIN, RA, RESERVED_TABLES
 from multihoming_survey import Path, Survey
 
 
@@ -298,7 +293,7 @@ def link_down(survey: Survey) -> Iterator[Finding]:
             rule
             for rules in survey.rules.values()
             for rule in rules
-            if rule.src in own and rule.table not in (None, *model.RESERVED_TABLES)
+            if rule.src in own and rule.table not in (None, *RESERVED_TABLES)
         ]
         if not rules or survey_.is_usable(link):
             continue
@@ -376,7 +371,7 @@ def kernel_rules(survey: Survey) -> Iterator[Finding]:
 
 
 def _missing_rule(family: int, priority: int, table: int) -> Finding:
-    name = model.RESERVED_TABLES[table]
+    name = RESERVED_TABLES[table]
     return Finding(
         "kernel-rules",
         "warning" if table == DEFAULT else "error",
@@ -437,7 +432,7 @@ def same_subnet(survey: Survey) -> Iterator[Finding]:
     for dev, link in survey.links.items():
         for own in link.addresses if survey_.is_usable(link) else ():
             if own.family == 4 and own.length < 32 and link.kind != "dummy":
-                subnet = model.network_of(own.address, own.length)
+                subnet = own.network
                 members.setdefault(subnet, {}).setdefault(dev, f"{own.address}/{own.length}")
     for subnet, devices in members.items():
         if len(devices) > 1 and not all(_keeps_arp_apart(survey, dev) for dev in devices):
@@ -493,7 +488,7 @@ def ra_default(survey: Survey) -> Iterator[Finding]:
         for route in survey.routes.get(MAIN, ())
         if route.family == 6 and route.to == "default" and route.type == "unicast"
     ]
-    advertised = [route for route in defaults if route.protocol == model.RA]
+    advertised = [route for route in defaults if route.protocol == RA]
     devices = list(dict.fromkeys(dev for route in advertised for dev in route.devices))
     if not advertised:
         return

@@ -12,9 +12,9 @@ from dataclasses import replace
 
 import multihoming_backend_network_scripts as network_scripts
 import multihoming_ifcfg as ifcfg
-import multihoming_model as model
 import multihoming_rt_tables as rt_tables
 import multihoming_survey as survey_
+import multihoming_values as values
 from multihoming_backend_network_scripts import Loaded
 from multihoming_finding import (
     APPLY,
@@ -23,21 +23,19 @@ from multihoming_finding import (
     device_of,
     files_of,
     free_id,
-    is_kernels,
     item_line,
     repair,
     route_text,
     rule_text,
 )
 from multihoming_ifcfg import Profile
-from multihoming_model import MAIN, Route, Rule
+from multihoming_model import Route, Rule, is_kernels
+from multihoming_numbers import BY_HAND, MAIN, U32
 from multihoming_survey import Survey
 
 # For sed, whose lines stay as they are where they are comments.
 _ADD_PRIORITY = r"/ pri\| pref\| ord\|^[ \t]*\(#\|$\)/! s/$/ priority 20000/"
 _CUT_ENDS = r"s/\r$//; /^[ \t]*#/! s/[ \t]*#.*//"
-# RTPROT_UNSPEC, BOOT, STATIC: what people make; the others belong to the kernel and to daemons.
-_BY_HAND = (model.UNSPEC, model.BOOT, 4)
 _MOST_LINES = 10
 
 
@@ -66,7 +64,7 @@ def unknown_table(survey: Survey) -> Iterator[Finding]:
                 "unknown-table",
                 "error",
                 network_scripts.device(path),
-                f"{path}: table {model.show(name)} is not in rt_tables, and lines with it fail",
+                f"{path}: table {values.show(name)} is not in rt_tables, and lines with it fail",
                 cut(_file_line(line) for line in lost if line.table == name),
                 _naming(survey, name or "", path),
             )
@@ -76,7 +74,7 @@ def _is_unknown(survey: Survey, name: str | None) -> bool:
     if name is None or name in survey.tables:
         return False
     try:
-        model.parse_number(name, 0, model.U32)
+        values.parse_number(name, 0, U32)
     except ValueError:
         return True
     return False
@@ -165,11 +163,11 @@ def not_persistent(survey: Survey) -> Iterator[Finding]:
 def _made_by_hand(survey: Survey) -> Iterator[Route | Rule]:
     for rules in survey.rules.values():
         for rule in rules:
-            if rule.protocol in _BY_HAND and not is_kernels(rule):
+            if rule.protocol in BY_HAND and not is_kernels(rule):
                 yield rule
     for table, routes in survey.routes.items():
         for route in routes if table != MAIN else ():
-            if route.protocol in _BY_HAND:
+            if route.protocol in BY_HAND:
                 yield route
 
 
@@ -275,14 +273,14 @@ def _booted_gateway(profile: Profile, family: int) -> str | None:
 def _in_first_subnet(profile: Profile, gateway: str) -> bool:
     subnet = _first_subnet(profile)
     try:
-        return subnet is not None and model.parse_address(gateway)[1] in model.network(subnet)
+        return subnet is not None and values.parse_address(gateway)[1] in values.network(subnet)
     except ValueError:
         return False
 
 
 def _first_subnet(profile: Profile) -> str | None:
     own = [address for address in ifcfg.known_addresses(profile) if address.family == 4]
-    return model.network_of(own[0].address, own[0].length) if own else None
+    return own[0].network if own else None
 
 
 def gateway_outside(survey: Survey) -> Iterator[Finding]:

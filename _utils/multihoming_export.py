@@ -16,16 +16,14 @@ from typing import Any
 
 import multihoming_config as config
 import multihoming_desired as desired
+import multihoming_iproute2 as iproute2
 import multihoming_model as model
 import multihoming_rt_tables as rt_tables
 import multihoming_rules as rules_
+import multihoming_values as values
 from multihoming_desired import Found
 from multihoming_model import Link, Route, Rule
-
-_KERNEL = 2  # RTPROT_KERNEL
-# What people and their scripts stamp on routes and rules (linux/rtnetlink.h): unspec, boot, static.
-# Whatever else made one would make it again next to ours.
-BY_HAND = (model.UNSPEC, model.BOOT, 4)
+from multihoming_numbers import BOOT, BY_HAND, FAMILIES, KERNEL, MAIN, RESERVED_TABLES, UNSPEC
 
 # keep_main_routes depends on what the other entries say; they agree after two rounds.
 _ROUNDS = 4
@@ -132,7 +130,7 @@ _Fits = dict[str, tuple[_Held, _Fit]]  # interface -> its table and the entry fo
 def tables_in_use(rules: Mapping[int, Iterable[Rule]]) -> set[int]:
     """Return the ids of the tables that rules lead to, without the kernel's own."""
     named = {rule.table for family in rules.values() for rule in family}
-    return {id_ for id_ in named if id_ is not None and id_ not in model.RESERVED_TABLES}
+    return {id_ for id_ in named if id_ is not None and id_ not in RESERVED_TABLES}
 
 
 def export(seen: Seen) -> Export:
@@ -190,14 +188,14 @@ def _tables(seen: Seen) -> Iterator[_Held]:
     """Yield every table that is used for anything, by id."""
     leading: dict[int, list[Rule]] = {}
     places: dict[rules_.Place, list[Rule]] = {}
-    for family in model.FAMILIES:
+    for family in FAMILIES:
         for rule in seen.rules.get(family, ()):
             leading.setdefault(rule.table or 0, []).append(rule)
-            if rule.table == model.MAIN and rule.src and rule.priority:
+            if rule.table == MAIN and rule.src and rule.priority:
                 places.setdefault((family, rule.src, rule.priority), []).append(rule)
     used = {*leading, *seen.served, *(id_ for id_, routes in seen.routes.items() if routes)}
     names = _names(seen.tables, used)
-    for id_ in sorted(used - model.RESERVED_TABLES.keys()):
+    for id_ in sorted(used - RESERVED_TABLES.keys()):
         table = model.Table(names[id_], id_)
         routes, rules = seen.routes.get(id_, ()), leading.get(id_, ())
         beside = {
@@ -283,7 +281,7 @@ def _table_problem(seen: Seen, held: _Held) -> str | None:
     conflicts = rt_tables.conflicts(seen.tables, {name: held.table.id})
     if conflicts:
         return conflicts[0]
-    if any(route.protocol == _KERNEL for route in held.routes):
+    if any(route.protocol == KERNEL for route in held.routes):
         return "the kernel keeps routes of its own in it, as in the table of a VRF"
     if not _candidates(seen, held):
         return "rules lead to it, but nothing says which interface it is for: it has no routes"
@@ -312,7 +310,9 @@ def _obstacles(seen: Seen, held: _Held, dev: str) -> list[str]:
 def _why_not(item: _Item, dev: str) -> str | None:
     """Return why the pillar can't say a route or rule."""
     if item.protocol not in BY_HAND:
-        return f"belongs to whoever made it: its protocol is {model.protocol_name(item.protocol)}"
+        return (
+            f"belongs to whoever made it: its protocol is {iproute2.protocol_name(item.protocol)}"
+        )
     if item.other:
         locked = [name + " lock" * value.startswith("lock ") for name, value in item.other]
         unknown = ", ".join(locked)
@@ -321,7 +321,7 @@ def _why_not(item: _Item, dev: str) -> str | None:
 
 
 def _why_no_route(item: Route, dev: str) -> str | None:
-    if item.type not in model.ROUTE_TYPES:
+    if item.type not in values.ROUTE_TYPES:
         return f"is of the type {item.type}, for which the pillar has no word"
     if any(hop.onlink for hop in item.nexthops):
         return "has a next hop with onlink, for which the pillar has no word"
@@ -331,9 +331,11 @@ def _why_no_route(item: Route, dev: str) -> str | None:
 
 
 def _words(item: _Item, name: str | None) -> str:
-    name = "main" if item.table == model.MAIN else name
+    name = "main" if item.table == MAIN else name
     words = (
-        model.rule_words(item, name) if isinstance(item, Rule) else model.route_words(item, name)
+        iproute2.rule_words(item, name)
+        if isinstance(item, Rule)
+        else iproute2.route_words(item, name)
     )
     return " ".join([f"-{item.family}", "rule" if isinstance(item, Rule) else "route", *words])
 
@@ -350,18 +352,11 @@ def _foreign(seen: Seen, fits: _Fits) -> list[str]:
     return [
         f"`{_words(rule, names.get(rule.table or 0))}` leads to no table that the pillar can name, "
         "and stays as it is"
-        for family in model.FAMILIES
+        for family in FAMILIES
         for rule in seen.rules.get(family, ())
-        if (rule.table or 0) in model.RESERVED_TABLES and not _is_kernels(rule)
+        if (rule.table or 0) in RESERVED_TABLES and not model.is_kernels(rule)
         if rule not in declared and rules_.place_into_main(rule) not in recorded
     ]
-
-
-def _is_kernels(rule: Rule) -> bool:
-    first = {0: 255, 32766: 254, 32767: 253}
-    return replace(rule, protocol=model.UNSPEC) == Rule(
-        rule.family, rule.priority, first.get(rule.priority or 0)
-    )
 
 
 # --- entries ----------------------------------------------------------------------------------
@@ -381,7 +376,7 @@ class _Way:
 
     dev: str
     from_rules: Sequence[Rule]
-    addresses: Sequence[config.Address]
+    addresses: Sequence[values.Address]
     any_default: bool = False
     keep_main_routes: bool = False
     made: frozenset[Route] = frozenset()
@@ -466,7 +461,9 @@ def _covered(plain: Iterable[Rule], link: Link) -> list[Rule]:
         replace(rule, src=address.address)
         for rule in plain
         for address in link.addresses
-        if rule.src and address.family == rule.family and address.address in model.network(rule.src)
+        if rule.src
+        and address.family == rule.family
+        and address.address in values.network(rule.src)
     ]
 
 
@@ -476,7 +473,7 @@ def _is_plain(rule: Rule) -> bool:
 
 def _normal(item: Any) -> Any:
     """Return a route or rule as this package would stamp it."""
-    protocol = model.UNSPEC if isinstance(item, Rule) else model.BOOT
+    protocol = UNSPEC if isinstance(item, Rule) else BOOT
     return item if item.protocol == protocol else replace(item, protocol=protocol)
 
 
@@ -484,9 +481,9 @@ def _live(link: Link) -> dict[str, int]:
     return {address.address: address.length for address in link.addresses}
 
 
-def _address(rule: Rule, link: Link) -> config.Address:
+def _address(rule: Rule, link: Link) -> values.Address:
     address = rule.src or ""
-    return config.Address(rule.family, address, _live(link).get(address, _bits(rule.family)))
+    return values.Address(rule.family, address, _live(link).get(address, _bits(rule.family)))
 
 
 def _bits(family: int) -> int:
@@ -494,8 +491,8 @@ def _bits(family: int) -> int:
 
 
 def _with_subnets(
-    held: _Held, dev: str, addresses: Iterable[config.Address]
-) -> list[config.Address]:
+    held: _Held, dev: str, addresses: Iterable[values.Address]
+) -> list[values.Address]:
     """Give addresses their whole length where the table lacks the route to their subnet.
 
     The address that is the source of such a route comes first.
@@ -509,19 +506,15 @@ def _with_subnets(
             sources.append(address)
         else:
             others.append(address)
-    reached = {_subnet(address) for address in sources}
+    reached = {address.network for address in sources}
     return sources + [
-        address if _subnet(address) in reached else replace(address, length=_bits(address.family))
+        address if address.network in reached else replace(address, length=_bits(address.family))
         for address in others
     ]
 
 
-def _subnet(address: config.Address) -> str:
-    return model.network_of(address.address, address.length)
-
-
-def _subnet_route(held: _Held, dev: str, address: config.Address) -> Route:
-    return _made(held, dev, address.family, to=_subnet(address), src=address.address)
+def _subnet_route(held: _Held, dev: str, address: values.Address) -> Route:
+    return _made(held, dev, address.family, to=address.network, src=address.address)
 
 
 def _made(held: _Held, dev: str, family: int, **fields: Any) -> Route:
@@ -547,7 +540,7 @@ def _is_plain_default(route: Route, dev: str) -> bool:
 
 
 def _gateways(
-    held: _Held, dev: str, addresses: Sequence[config.Address], any_default: bool
+    held: _Held, dev: str, addresses: Sequence[values.Address], any_default: bool
 ) -> list[Route]:
     """Return the default routes that ``gateway`` can say, at most one of each family.
 
@@ -569,11 +562,10 @@ def _gateways(
     return [found[family] for family in sorted(found)]
 
 
-def _reached(gateway: str, family: int, addresses: Iterable[config.Address]) -> bool:
-    mine = [address for address in addresses if address.family == family]
-    if family == 6 and gateway.startswith(("fe8", "fe9", "fea", "feb")):
-        return bool(mine)
-    return any(gateway in model.network(_subnet(address)) for address in mine)
+def _reached(gateway: str, family: int, addresses: Iterable[values.Address]) -> bool:
+    if values.is_link_local(gateway):
+        return any(address.family == family for address in addresses)
+    return any(address.holds(gateway) for address in addresses)
 
 
 def _keeping_main(seen: Seen, held: _Held, way: _Way) -> _Entry:
@@ -655,7 +647,7 @@ def _has_address(spec: _Entry) -> bool:
 
 def _route_spec(route: Route, dev: str) -> _Entry:
     """Return a route in the pillar's words, without what is so by default."""
-    spec = model.route_dict(route, {})
+    spec = iproute2.route_dict(route, {})
     usual = {"type": "unicast", "metric": model.default_metric(route.family)}
     reached = bool(route.via or route.nexthops)
     if route.scope == model.default_scope(route.type, route.family, reached):
@@ -671,7 +663,7 @@ def _route_spec(route: Route, dev: str) -> _Entry:
 def _rule_spec(rule: Rule, priority: int | None) -> _Entry:
     """Return a rule in the pillar's words, without what is so by default."""
     usual = {"action": "lookup", "priority": priority, "from": "all"}
-    spec = _said(model.rule_dict(rule, {}), config.RULE_KEYS, usual)
+    spec = _said(iproute2.rule_dict(rule, {}), config.RULE_KEYS, usual)
     spec.update({key: int(spec[key]) for key in ("sport", "dport") if spec.get(key, "-").isdigit()})
     return spec if set(spec) & _SELECTORS else {"from": "all", **spec}
 
@@ -693,7 +685,7 @@ def _checked(seen: Seen, held: _Held, dev: str, entry: _Entry) -> _Fit:
     if errors:
         return _Fit(dev, entry, obstacles=tuple(f"a pillar may not say it: {e}" for e in errors))
     changes, obstacles = _differences(held, made, entry)
-    into_main = tuple(rule for rule in held.rules if rule.table == model.MAIN)
+    into_main = tuple(rule for rule in held.rules if rule.table == MAIN)
     return _Fit(dev, entry, tuple(changes), tuple(obstacles), into_main)
 
 
@@ -749,7 +741,7 @@ def _restamped(held: _Held, wanted: set[_Item]) -> list[str]:
     changes = []
     other = [item for item in held.items if item not in wanted and _normal(item) in wanted]
     if other:
-        names = sorted({model.protocol_name(item.protocol) for item in other})
+        names = sorted({iproute2.protocol_name(item.protocol) for item in other})
         changes.append(
             f"{len(other)} of its routes and rules have the protocol {', '.join(names)}, and would "
             "be made anew as a plain `ip` line makes them"

@@ -24,10 +24,6 @@ class FileError(Exception):
     """A file can't be read or written; the message names it and says why."""
 
 
-class ContentError(ValueError):
-    """What a file says can't be understood; the message names file and line or variable."""
-
-
 @dataclass(frozen=True)
 class Edit:
     """A file's text before and after; None where there is no such file."""

@@ -12,18 +12,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import multihoming_model as model
+import multihoming_iproute2 as iproute2
 import multihoming_rt_tables as rt_tables
-from multihoming_model import MAIN, Route, Rule
+from multihoming_model import Route, Rule
+from multihoming_numbers import FAMILIES, RESERVED_TABLES
 from multihoming_survey import Files, Survey
 
 SEVERITIES = ("error", "warning", "info")
-LOCAL, DEFAULT = 255, 253
-# Priority and table; IPv6 has no third (fib6_rules_net_init_default() in net/ipv6/fib6_rules.c).
-KERNEL_RULES = {
-    4: ((0, LOCAL), (32766, MAIN), (32767, DEFAULT)),
-    6: ((0, LOCAL), (32766, MAIN)),
-}
 APPLY = "salt-call state.apply multihoming"
 _YAML_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 _MOST_LINES = 10
@@ -53,17 +48,6 @@ class Finding:
         return {**self.__dict__, "evidence": list(self.evidence)}
 
 
-def is_kernels(rule: Rule) -> bool:
-    """Tell whether a rule is one that the kernel starts with."""
-    return (rule.priority, rule.table) in KERNEL_RULES[rule.family] and is_catch_all(rule)
-
-
-def is_catch_all(rule: Rule) -> bool:
-    """Tell whether a rule selects every packet."""
-    plain = Rule(rule.family, rule.priority, rule.table, action=rule.action, protocol=rule.protocol)
-    return rule == plain
-
-
 def files_of(survey: Survey) -> Files:
     """Return what the network scripts would load, nothing where files don't matter."""
     return survey.files or Files()
@@ -77,7 +61,7 @@ def repair(survey: Survey, dev: str, unknown: str = "") -> str:
     """
     if dev in survey.declared:
         return APPLY
-    hops = [next(iter(survey.gateways.get((dev, family), ())), None) for family in model.FAMILIES]
+    hops = [next(iter(survey.gateways.get((dev, family), ())), None) for family in FAMILIES]
     gateways = ", ".join(_yaml(gateway) for gateway in hops if gateway) or unknown
     table = _table_of(survey, dev) or free_id(survey, dev)
     name = _yaml(_name_for(survey, table, dev))
@@ -105,14 +89,14 @@ def _table_of(survey: Survey, dev: str) -> int | None:
     sources = {address.address for address in own}
     for rules in survey.rules.values():
         for rule in rules:
-            if rule.src in sources and rule.table not in (None, *model.RESERVED_TABLES):
+            if rule.src in sources and rule.table not in (None, *RESERVED_TABLES):
                 return rule.table
     return None
 
 
 def free_id(survey: Survey, dev: str | None = None) -> int:
     """Return an id that no table has; each interface gets another."""
-    taken = {*survey.tables.values(), *survey.routes, *model.RESERVED_TABLES}
+    taken = {*survey.tables.values(), *survey.routes, *RESERVED_TABLES}
     free = (number for number in itertools.count(201) if number not in taken)
     place = sorted(survey.links).index(dev) if dev and dev in survey.links else 0
     return next(itertools.islice(free, place, None))
@@ -124,7 +108,7 @@ def device_of(survey: Survey, item: Route | Rule) -> str | None:
         return next(iter(item.devices), None)
     if item.src in survey.holders:
         return survey.holders[item.src]
-    if item.table in (None, *model.RESERVED_TABLES):
+    if item.table in (None, *RESERVED_TABLES):
         return None
     return next(_served(survey, item.table or 0), None)
 
@@ -158,7 +142,7 @@ def cut(lines: Iterable[str]) -> tuple[str, ...]:
 
 def rule_text(rule: Rule) -> str:
     """Return a rule in the words of ``ip rule``."""
-    return " ".join(model.rule_words(rule))
+    return iproute2.text(rule)
 
 
 def rule_line(rule: Rule) -> str:
@@ -168,7 +152,7 @@ def rule_line(rule: Rule) -> str:
 
 def route_text(route: Route) -> str:
     """Return a route in the words of ``ip route``."""
-    return " ".join(model.route_words(route))
+    return iproute2.text(route)
 
 
 def item_line(item: Route | Rule) -> str:

@@ -20,12 +20,14 @@ import multihoming_config as config
 import multihoming_default_gateway as default_gateway
 import multihoming_desired as desired
 import multihoming_files as files
+import multihoming_iproute2 as iproute2
 import multihoming_kernel as kernel
 import multihoming_model as model
 import multihoming_plan as plan
 import multihoming_rt_tables as rt_tables
 import multihoming_rules as rules
 from multihoming_files import Edit
+from multihoming_numbers import FAMILIES, MAIN
 
 BACKENDS = (network_scripts, none)
 
@@ -58,7 +60,7 @@ EXPECTED = (
     HostError,
     kernel.KernelError,
     files.FileError,
-    files.ContentError,
+    model.ContentError,
     rt_tables.TableError,
 )
 
@@ -209,7 +211,7 @@ def _as_scripted(
 
 
 def _rules(state: kernel.State) -> list[model.Rule]:
-    return [rule for family in model.FAMILIES for rule in state.rules[family]]
+    return [rule for family in FAMILIES for rule in state.rules[family]]
 
 
 def _ours(
@@ -238,11 +240,11 @@ def _check_places(ours: rules.Ours, live: Iterable[model.Rule]) -> None:
     The kernel could not tell the two apart when it has to remove ours. Raises HostError.
     """
     foreign = [
-        f"keep_main_routes: `{' '.join(model.rule_words(rule, 'main'))}` is somebody else's, and "
+        f"keep_main_routes: `{iproute2.text(rule, 'main')}` is somebody else's, and "
         "stands where a rule for that address has to be; give it another priority, or write "
         "another `priority` before keep_main_routes is applied"
         for rule in live
-        if rule.table == model.MAIN and rule not in ours
+        if rule.table == MAIN and rule not in ours
         if (rule.family, rule.src, rule.priority) in ours.into_main
         if rules.deletes(rules.into_main(rule.family, rule.priority or 0, rule.src or ""), rule)
     ]
@@ -490,12 +492,12 @@ def _interfaces(
             table = item.table or 0
             name = names.get(table)
             if isinstance(item, model.Rule):
-                kind, words = "rules", model.rule_words(item, name)
+                kind, words = "rules", iproute2.rule_words(item, name)
                 place = rules.place_into_main(item)
                 table = ours.into_main.get(place, table) if place else table
             else:
-                kind, words = "routes", model.route_words(item, name)
-            served = "default_gateway" if table == model.MAIN else devices.get(table)
+                kind, words = "routes", iproute2.route_words(item, name)
+            served = "default_gateway" if table == MAIN else devices.get(table)
             entry = report.setdefault(served or names.get(table) or str(table), {})
             entry.setdefault(kind, {}).setdefault(verb, []).append(" ".join(words))
     return report
@@ -568,7 +570,7 @@ def _state(goal: Goal) -> kernel.State:
 def _keys_in_main(work: Work) -> set[tuple[Any, ...]]:
     """Return the keys of the routes in main that a run changes."""
     routes = (*work.current[0], *work.should[0])
-    return {route.key for route in routes if route.table == model.MAIN}
+    return {route.key for route in routes if route.table == MAIN}
 
 
 def _before(work: Work, in_main: Iterable[model.Route]) -> _RoutesAndRules:

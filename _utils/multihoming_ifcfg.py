@@ -11,11 +11,19 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import multihoming_config as config
-import multihoming_default_gateway as default_gateway
 import multihoming_files as files
 import multihoming_model as model
 import multihoming_shell as shell
+import multihoming_values as values
+from multihoming_numbers import U32
+from multihoming_values import (
+    Address,
+    network_of,
+    parse_gateway,
+    parse_number,
+    parse_own_address,
+    show,
+)
 
 FOLDER = "/etc/sysconfig/network-scripts"
 NETWORK = "/etc/sysconfig/network"
@@ -24,7 +32,7 @@ COPY = re.compile(r"(~|\.bak|\.old|\.orig|\.rpmnew|\.rpmorig|\.rpmsave)$")
 BLANK_OR_COMMENT = re.compile(r"[ \t]*(#.*)?", re.DOTALL)
 
 # interface -> (addresses, gateways by family)
-Said = dict[str, tuple[tuple[config.Address, ...], dict[int, str]]]
+Said = dict[str, tuple[tuple[Address, ...], dict[int, str]]]
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,7 @@ def plain(values: Mapping[str, str], name: str) -> str:
 def read(values: Mapping[str, str], name: str) -> str:
     """Return a variable, empty when unset; raises ContentError when only a shell could tell."""
     if why := shell.doubt(values, name):
-        raise files.ContentError(why)
+        raise model.ContentError(why)
     return values.get(name, "")
 
 
@@ -116,13 +124,13 @@ def interfaces(devices: Iterable[str]) -> tuple[Said, dict[str, str]]:
         try:
             mine = sorted(named.get(dev, []), key=lambda profile: profile.name != dev)
             found[dev] = _interface(mine)
-        except files.ContentError as err:
+        except model.ContentError as err:
             errors[dev] = f"{err}, or give `addresses` and `gateway` in the pillar"
     return found, errors
 
 
-def _interface(mine: Iterable[Profile]) -> tuple[tuple[config.Address, ...], dict[int, str]]:
-    found: list[config.Address] = []
+def _interface(mine: Iterable[Profile]) -> tuple[tuple[Address, ...], dict[int, str]]:
+    found: list[Address] = []
     known: dict[int, str] = {}
     for profile in mine:
         found += addresses(profile)
@@ -134,7 +142,7 @@ def _interface(mine: Iterable[Profile]) -> tuple[tuple[config.Address, ...], dic
 # --- addresses and gateways -------------------------------------------------------------------
 
 
-def addresses(profile: Profile) -> list[config.Address]:
+def addresses(profile: Profile) -> list[Address]:
     """Return the addresses that a file sets; raises ContentError when they can't be read."""
     found: list[tuple[str, str]] = []
     # IPADDR has no effect with DHCP.
@@ -153,11 +161,11 @@ def addresses(profile: Profile) -> list[config.Address]:
     return [_own(profile.path, name, text) for name, text in found]
 
 
-def known_addresses(profile: Profile) -> list[config.Address]:
+def known_addresses(profile: Profile) -> list[Address]:
     """Return the addresses that a file sets, none when they can't be read."""
     try:
         return addresses(profile)
-    except files.ContentError:
+    except model.ContentError:
         return []
 
 
@@ -172,13 +180,13 @@ def _has_ipv6(profile: Profile) -> bool:
     return not profile.says_no("IPV6INIT")
 
 
-def _own(path: str, name: str, text: str) -> config.Address:
+def _own(path: str, name: str, text: str) -> Address:
     try:
-        address = config.parse_own_address(text)
+        address = parse_own_address(text)
     except ValueError as err:
-        raise files.ContentError(f"{path}: {name}: {err}") from None
+        raise model.ContentError(f"{path}: {name}: {err}") from None
     if (address.family == 6) != name.startswith("IPV6"):
-        raise files.ContentError(f"{path}: {name}: {model.show(text)} is of the other family")
+        raise model.ContentError(f"{path}: {name}: {show(text)} is of the other family")
     return address
 
 
@@ -195,7 +203,7 @@ def gateways(profile: Profile, values: Mapping[str, str]) -> dict[int, str]:
             try:
                 found[family] = next_hop(text, family)
             except ValueError as err:
-                raise files.ContentError(f"{profile.path}: {name}: {err}") from None
+                raise model.ContentError(f"{profile.path}: {name}: {err}") from None
     return found
 
 
@@ -203,15 +211,15 @@ def known_gateways(profile: Profile) -> dict[int, str]:
     """Return family -> gateway of a file, none when they can't be read."""
     try:
         return gateways(profile, profile.own)
-    except files.ContentError:
+    except model.ContentError:
         return {}
 
 
 def next_hop(text: str, family: int) -> str:
     """Return a router's address of that family; raises ValueError."""
-    found, address = config.parse_gateway(text)
+    found, address = parse_gateway(text)
     if found != family:
-        raise ValueError(f"{model.show(text)} is not IPv{family}; write an IPv{family} address")
+        raise ValueError(f"{show(text)} is not IPv{family}; write an IPv{family} address")
     return address
 
 
@@ -251,18 +259,16 @@ def _default_made(profile: Profile, family: int) -> list[model.Route]:
     """Return the default route that an interface makes when it comes up."""
     try:
         gateway = gateways(profile, profile.values).get(family)
-        metric = model.parse_number(read(profile.values, "METRIC") or 0, 0, model.U32)
+        metric = parse_number(read(profile.values, "METRIC") or 0, 0, U32)
         # RHEL 6 to 8 know no other way to say no here.
         refused = read(profile.values, "DEFROUTE") == "no"
         unheard = family == 4 and (refused or _outside(profile, gateway or ""))
-    except (files.ContentError, ValueError):
+    except (model.ContentError, ValueError):
         return []
     if not gateway or unheard:
         return []
     return [
-        default_gateway.default_route(
-            family, gateway, profile.device, metric if family == 4 else _METRIC6
-        )
+        model.default_route(family, gateway, profile.device, metric if family == 4 else _METRIC6)
     ]
 
 
@@ -271,8 +277,8 @@ def _outside(profile: Profile, gateway: str) -> str:
     own = [address for address in addresses(profile) if address.family == 4]
     if not own or not gateway:
         return ""
-    subnet = model.network_of(own[0].address, own[0].length)
-    return "" if gateway in model.network(subnet) else subnet
+    subnet = network_of(own[0].address, own[0].length)
+    return "" if gateway in values.network(subnet) else subnet
 
 
 def _in_the_way(profile: Profile, dev: str, gateways: Mapping[int, str]) -> list[str]:
@@ -283,7 +289,7 @@ def _in_the_way(profile: Profile, dev: str, gateways: Mapping[int, str]) -> list
             problems += _overrides(profile, dev, family)
             if profile.device == dev:
                 problems += _chosen_in_vain(profile, family, gateway)
-        except files.ContentError as err:
+        except model.ContentError as err:
             problems.append(str(err))
     return problems
 
@@ -349,7 +355,7 @@ def _unheard(profile: Profile, gateway: str) -> list[str]:
         ]
     own = next(iter(addresses(profile)), None)
     network = read(profile.values, "NETWORK")
-    if own and network and network != model.network_of(own.address, own.length).partition("/")[0]:
+    if own and network and network != own.network.partition("/")[0]:
         return [
             f"{profile.path}: NETWORK={network} is not the network of {own}, so GATEWAY is "
             "ignored; remove that line"

@@ -6,22 +6,24 @@ commit one for each address family that changes.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import multihoming_iproute2 as iproute2
 import multihoming_model as model
 import multihoming_netlink as netlink
 from multihoming_model import Answer, Link, LinkAddress, Step
+from multihoming_numbers import FAMILIES, MAIN, REFUSING, TYPES
 
 NEEDED = "iproute2 5.2"  # the first whose `ip` has both -json for rules and -Numeric
-_REFUSING = (6, 7, 8, 9)  # RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT, RTN_THROW
 _TIMEOUT = 120
 _IF_INET6 = "/proc/self/net/if_inet6"
 
@@ -60,16 +62,13 @@ def read(tables: Iterable[int] = (), defaults: bool = False) -> State:
     rules6 = _show(["-6", "-details"], ["rule show"])[0] if _has_ipv6() else []
     links = {entry["ifname"]: _link(entry) for entry in addresses if "ifname" in entry}
     rules = {
-        family: tuple(model.rule_from_json(entry, family) for entry in entries)
+        family: tuple(iproute2.rule_from_json(entry, family) for entry in entries)
         for family, entries in ((4, rules4), (6, rules6))
     }
     names = {link.index: link.name for link in links.values()}
-    try:
-        with netlink.RouteSocket() as kernel:
-            found = {table: _routes(kernel, table, names) for table in tables}
-            main = _routes(kernel, model.MAIN, names, True) if defaults else ()
-    except OSError as err:
-        raise KernelError(f"reading the routes failed: {err.strerror}") from err
+    with _route_socket() as kernel:
+        found = {table: _routes(kernel, table, names) for table in tables}
+        main = _routes(kernel, MAIN, names, True) if defaults else ()
     return State(links, rules, found, tuple(sorted(main, key=lambda route: route.metric)))
 
 
@@ -77,21 +76,15 @@ def routes(table: int | None = None) -> list[model.Route]:
     """Return the routes of one table (an id) or of all, both families; raises KernelError."""
     (addresses,) = _show([], ["addr show"])
     names = {entry["ifindex"]: entry["ifname"] for entry in addresses if "ifname" in entry}
-    try:
-        with netlink.RouteSocket() as kernel:
-            return list(_routes(kernel, table, names))
-    except OSError as err:
-        raise KernelError(f"reading the routes failed: {err.strerror}") from err
+    with _route_socket() as kernel:
+        return list(_routes(kernel, table, names))
 
 
 def tables(protocols: Iterable[int]) -> set[int]:
     """Return the ids of the tables with routes of the protocols; raises KernelError."""
     wanted = [(family, protocol) for family in families() for protocol in protocols]
-    try:
-        with netlink.RouteSocket() as kernel:
-            return {id_ for each in wanted for id_ in kernel.tables(*each)}
-    except OSError as err:
-        raise KernelError(f"reading the routes failed: {err.strerror}") from err
+    with _route_socket() as kernel:
+        return {id_ for each in wanted for id_ in kernel.tables(*each)}
 
 
 def policy_routes(
@@ -99,11 +92,8 @@ def policy_routes(
 ) -> dict[int, tuple[model.Route, ...]]:
     """Return table id -> its routes, both families; raises KernelError."""
     names = {link.index: link.name for link in links.values()}
-    try:
-        with netlink.RouteSocket() as kernel:
-            return {table: _routes(kernel, table, names) for table in tables}
-    except OSError as err:
-        raise KernelError(f"reading the routes failed: {err.strerror}") from err
+    with _route_socket() as kernel:
+        return {table: _routes(kernel, table, names) for table in tables}
 
 
 def main_routes(
@@ -119,15 +109,22 @@ def main_routes(
     names = {link.index: link.name for link in links.values()}
     found: list[model.Route] = []
     whole = True
+    for family, protocol in itertools.product(families(), protocols):
+        with _route_socket() as kernel:
+            entries = kernel.routes(family, MAIN, names, protocol=protocol, most=most)
+        whole = whole and len(entries) < most
+        found += [iproute2.route_from_json(entry, family) for entry in entries]
+    return tuple(found), whole
+
+
+@contextlib.contextmanager
+def _route_socket() -> Iterator[netlink.RouteSocket]:
+    """Open a socket for dumps of routes; what fails on it becomes a KernelError."""
     try:
-        for family, protocol in itertools.product(families(), protocols):
-            with netlink.RouteSocket() as kernel:
-                entries = kernel.routes(family, model.MAIN, names, protocol=protocol, most=most)
-            whole = whole and len(entries) < most
-            found += [model.route_from_json(entry, family) for entry in entries]
+        with netlink.RouteSocket() as kernel:
+            yield kernel
     except OSError as err:
         raise KernelError(f"reading the routes failed: {err.strerror}") from err
-    return tuple(found), whole
 
 
 def _routes(
@@ -137,7 +134,7 @@ def _routes(
     default: bool = False,
 ) -> tuple[model.Route, ...]:
     return tuple(
-        model.route_from_json(entry, family)
+        iproute2.route_from_json(entry, family)
         for family in families()
         for entry in kernel.routes(family, table, names, default=default)
     )
@@ -145,7 +142,7 @@ def _routes(
 
 def families() -> tuple[int, ...]:
     """Return the families that the kernel speaks."""
-    return model.FAMILIES if _has_ipv6() else (4,)
+    return FAMILIES if _has_ipv6() else (4,)
 
 
 def _has_ipv6() -> bool:
@@ -191,7 +188,7 @@ def route_get(questions: Sequence[Step]) -> list[Answer]:
     return [
         Answer(None, refused[number])
         if number in refused
-        else Answer(model.route_from_json(given[number][0], question.family))
+        else Answer(iproute2.route_from_json(given[number][0], question.family))
         for number, question in enumerate(questions)
     ]
 
@@ -215,16 +212,13 @@ def refusing_routes(tables: Iterable[int], family: int) -> tuple[model.Route, ..
 
     Raises KernelError.
     """
-    try:
-        with netlink.RouteSocket() as kernel:
-            return tuple(
-                model.route_from_json(entry, family)
-                for table in tables
-                for kind in _REFUSING
-                for entry in kernel.routes(family, table, {}, route_type=kind)
-            )
-    except OSError as err:
-        raise KernelError(f"reading the routes failed: {err.strerror}") from err
+    with _route_socket() as kernel:
+        return tuple(
+            iproute2.route_from_json(entry, family)
+            for table in tables
+            for kind in (TYPES[name] for name in REFUSING)
+            for entry in kernel.routes(family, table, {}, route_type=kind)
+        )
 
 
 def setting(family: int, dev: str, name: str) -> int | None:
@@ -248,7 +242,7 @@ def commit(steps: Iterable[Step], force: bool = False) -> None:
 
     Raises KernelError at the first that fails; what was done before stays done.
     """
-    for family in model.FAMILIES:
+    for family in FAMILIES:
         lines = [step.line for step in steps if step.family == family]
         if lines:
             _batch(family, lines, force)

@@ -14,7 +14,8 @@ import multihoming_reply_path as reply_path
 import multihoming_survey as survey_
 from multihoming_diagram import Finding, Nic, Picture, Reply
 from multihoming_host import HostError
-from multihoming_model import MAIN, Link
+from multihoming_model import Link
+from multihoming_numbers import MAIN
 from multihoming_reply_path import Flow
 from multihoming_survey import Survey
 

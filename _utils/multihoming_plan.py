@@ -14,9 +14,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-import multihoming_model as model
+import multihoming_iproute2 as iproute2
 import multihoming_rules as rules
 from multihoming_model import Route, Rule, Step
+from multihoming_numbers import FAMILIES
 
 _Item = TypeVar("_Item", Route, Rule)
 
@@ -44,7 +45,7 @@ def steps(
         (routes, rules) of the owned tables; the current rules in the kernel's order.
     """
     found: list[Step] = []
-    for family in model.FAMILIES:
+    for family in FAMILIES:
         coming, going = _route_steps(_of(family, current[0]), _of(family, desired[0]))
         opening, closing = _rule_steps(_of(family, current[1]), _of(family, desired[1]))
         found += [*coming, *opening, *closing, *going]
@@ -111,7 +112,7 @@ def _reachable_first(route: Route) -> bool:
 
 
 def _route_step(verb: str, route: Route) -> Step:
-    words = model.route_delete_words(route) if verb == "del" else model.route_words(route)
+    words = iproute2.route_delete_words(route) if verb == "del" else iproute2.route_words(route)
     return Step(route.family, " ".join(["route", verb, *words]))
 
 
@@ -252,4 +253,4 @@ def _drop(items: list[Rule], rule: Rule) -> None:
 
 
 def _rule_step(verb: str, rule: Rule) -> Step:
-    return Step(rule.family, " ".join(["rule", verb, *model.rule_words(rule)]))
+    return Step(rule.family, " ".join(["rule", verb, *iproute2.rule_words(rule)]))

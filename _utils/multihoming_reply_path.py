@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import multihoming_model as model
+import multihoming_iproute2 as iproute2
+import multihoming_values as values
 import netaddr
 from multihoming_model import Answer, Link, Route, Rule, Step
 
@@ -81,7 +82,7 @@ def flow(address: Any, client: Any, links: Mapping[str, Link]) -> Flow:
 
 def _parsed(where: str, text: Any) -> tuple[int, str]:
     try:
-        return model.parse_address(text)
+        return values.parse_address(text)
     except (ValueError, TypeError) as err:
         raise ValueError(f"{where}: {err}") from None
 
@@ -106,7 +107,7 @@ def check_interface(name: Any, links: Mapping[str, Link]) -> str:
     """Return the interface's name; raises ValueError when it is not on this host."""
     if not isinstance(name, str) or name not in links:
         there = ", ".join(sorted(links))
-        raise ValueError(f"interface: {model.show(name)} is not on this host (there: {there})")
+        raise ValueError(f"interface: {values.show(name)} is not on this host (there: {there})")
     return name
 
 
@@ -166,28 +167,18 @@ def entrance(asked: Flow, links: Mapping[str, Link]) -> str | None:
     if own is None or not _is_virtual(links[own]):
         return own
     devices = (name for name, link in links.items() if not _is_virtual(link))
-    return next((name for name in devices if in_subnet(asked.address, links[name])), None)
+    return next((name for name in devices if links[name].holds(asked.address)), None)
 
 
 def _is_virtual(link: Link) -> bool:
     return "LOOPBACK" in link.flags or link.kind == "dummy"
 
 
-def in_subnet(address: str, link: Link) -> bool:
-    """Tell whether an address lies in one of an interface's subnets."""
-    family = 6 if ":" in address else 4
-    return any(
-        address in model.network(model.network_of(own.address, own.length))
-        for own in link.addresses
-        if own.family == family
-    )
-
-
 def neighbour(asked: Flow, links: Mapping[str, Link], plain: Answer) -> str | None:
     """Return the interface, other than the entrance, on whose link the client is."""
     own = entrance(asked, links)
     route = plain.route
-    if (own and in_subnet(asked.client, links[own])) or route is None:
+    if (own and links[own].holds(asked.client)) or route is None:
         return None
     on_link = route.type == "unicast" and not gateway(route) and route.to != "default"
     return route.dev if on_link and route.dev != own else None
@@ -253,7 +244,7 @@ def _has_mark(fwmark: str | None) -> bool:
 def _contains(prefix: str | None, address: str) -> bool:
     if prefix is None or prefix == address:
         return True
-    return "/" in prefix and address in model.network(prefix)
+    return "/" in prefix and address in values.network(prefix)
 
 
 def deciding(rules: Sequence[Rule], asked: Flow, route: Route) -> Rule | None:
@@ -269,7 +260,7 @@ def deciding(rules: Sequence[Rule], asked: Flow, route: Route) -> Rule | None:
 
 
 def _length(route: Route) -> int:
-    return 0 if route.to == "default" else int(model.network(route.to).prefixlen)
+    return 0 if route.to == "default" else int(values.network(route.to).prefixlen)
 
 
 def refusal(
@@ -341,9 +332,9 @@ def result(
         "arrives": arrives,
         "leaves": leaves,
         "via": gateway(reply) if reply else None,
-        "rule": model.rule_dict(rule, names) if rule else None,
+        "rule": iproute2.rule_dict(rule, names) if rule else None,
         "table": None if table is None else names.get(table, table),
-        "route": model.route_dict(route, names) if route else None,
+        "route": iproute2.route_dict(route, names) if route else None,
         "symmetric": arrives == leaves if arrives and leaves else None,
         "dropped": reason is not None,
         "reason": reason,
@@ -411,7 +402,7 @@ def _dropped_request(
 
 def _shown(answer: Answer) -> str:
     route = answer.route
-    return f"`{' '.join(model.route_words(route))}`" if route else answer.error
+    return f"`{iproute2.text(route)}`" if route else answer.error
 
 
 def is_filters(arrives: str, request: Answer, reply: Answer, filtered: Mapping[str, Any]) -> bool:
@@ -461,5 +452,5 @@ def _lost_reply(
         kind = _KINDS.get(route.type, route.type)
         return f"{kind} route for {route.to} in table {table} refuses the reply"
     if rule is not None:
-        return f"the rule `{' '.join(model.rule_words(rule))}` refuses the reply"
+        return f"the rule `{iproute2.text(rule)}` refuses the reply"
     return f"there is no route back to {asked.client} ({answers.reply.error})"

@@ -12,7 +12,9 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from multihoming_model import RESERVED_TABLES, U32, Table, show
+from multihoming_model import Table
+from multihoming_numbers import RESERVED_TABLES, U32
+from multihoming_values import show
 
 ETC = "/etc/iproute2/rt_tables"
 DROP_INS = "/etc/iproute2/rt_tables.d"

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-import multihoming_model as model
+import multihoming_values as values
 from multihoming_model import Route, Rule
+from multihoming_numbers import MAIN, U32, UNSPEC
 
 # (family, source, priority): what tells apart the rules into main that keep_main_routes makes.
 Place = tuple[int, str, int]
@@ -50,7 +51,7 @@ def keeping_main(family: int, priority: int, table: int, source: str) -> list[Ru
 
 def into_main(family: int, priority: int, source: str) -> Rule:
     """Return the rule that lets replies use main's routes but for its default."""
-    return Rule(family, priority, model.MAIN, src=source, suppress_prefixlength=0)
+    return Rule(family, priority, MAIN, src=source, suppress_prefixlength=0)
 
 
 def places_into_main(rules: Iterable[Rule], tables: Collection[int]) -> dict[Place, int]:
@@ -63,7 +64,7 @@ def places_into_main(rules: Iterable[Rule], tables: Collection[int]) -> dict[Pla
         if rule.table in tables and rule.src and rule.priority and rule.table:
             offset = -1 if rule.suppress_prefixlength is None else 1
             made = keeping_main(rule.family, rule.priority + offset + 1, rule.table, rule.src)
-            if replace(rule, protocol=model.UNSPEC) in made:
+            if replace(rule, protocol=UNSPEC) in made:
                 places[rule.family, rule.src, rule.priority + offset] = rule.table
     return places
 
@@ -76,7 +77,7 @@ def places_recorded(rules: Iterable[Rule], kept: Collection[tuple[int, int]]) ->
 
 def place_into_main(rule: Rule) -> Place | None:
     """Return the place of a rule into main that ``keeping_main`` could have made."""
-    if rule.table != model.MAIN or rule.src is None or rule.priority is None:
+    if rule.table != MAIN or rule.src is None or rule.priority is None:
         return None
     made = into_main(rule.family, rule.priority, rule.src)
     return (rule.family, rule.src, rule.priority) if replace(rule, protocol=0) == made else None
@@ -226,7 +227,7 @@ def _masks_meet(one: str | None, other: str | None) -> bool:
 
 def _mark(text: str) -> tuple[int, int]:
     mark, slash, mask = text.partition("/")
-    return int(mark, 0), int(mask, 0) if slash else model.U32
+    return int(mark, 0), int(mask, 0) if slash else U32
 
 
 def prefixes_meet(one: str | None, other: str | None) -> bool:
@@ -235,5 +236,5 @@ def prefixes_meet(one: str | None, other: str | None) -> bool:
         return True
     if "/" not in one and "/" not in other:
         return False
-    first, second = model.network(one), model.network(other)
+    first, second = values.network(one), values.network(other)
     return first in second or second in first

@@ -16,19 +16,18 @@ import multihoming_config as config
 import multihoming_files as files
 import multihoming_ifcfg as ifcfg
 import multihoming_kernel as kernel
-import multihoming_model as model
 import multihoming_neighbours as neighbours
 import multihoming_reply_path as reply_path
 import multihoming_shell as shell
+import multihoming_values as values
 import netaddr
 from multihoming_backend_network_scripts import Loaded
 from multihoming_ifcfg import Profile
-from multihoming_model import MAIN, Answer, Link, Route, Rule, Step
+from multihoming_model import Answer, Link, Route, Rule, Step
+from multihoming_numbers import FAMILIES, MAIN, NOT_OF_DAEMONS, RESERVED_TABLES
 from multihoming_reply_path import Flow
 
-# RTPROT_KERNEL, BOOT, STATIC, RA, DHCP: what is not left to a routing daemon.
-_PROTOCOLS = (2, 3, 4, 9, 16)
-_RESERVED = frozenset(model.RESERVED_TABLES)
+_RESERVED = frozenset(RESERVED_TABLES)
 # Where nobody has a route to: addresses for documentation (RFC 5737, RFC 3849) and reserved ones.
 _FAR = {
     4: ("198.51.100.1", "203.0.113.1", "192.0.2.1", "240.0.0.1"),
@@ -138,7 +137,7 @@ class Survey:
     declared: frozenset[str]
     strays: tuple[Path, ...] = ()
     filtered: int = 0
-    families: tuple[int, ...] = model.FAMILIES
+    families: tuple[int, ...] = FAMILIES
     whole: bool = True
 
 
@@ -157,7 +156,7 @@ def take(tables: Mapping[str, int], wanted: config.Config) -> Survey:
     items: list[Route | Rule] = [rule for rules in state.rules.values() for rule in rules]
     items += [line.item for line in texts.lines if line.item] if texts else []
     led = sorted({item.table for item in items if item.table} - _RESERVED)
-    main, whole = kernel.main_routes(state.links, _PROTOCOLS, _MOST_OF_MAIN)
+    main, whole = kernel.main_routes(state.links, NOT_OF_DAEMONS, _MOST_OF_MAIN)
     routes = {**kernel.policy_routes(led, state.links), MAIN: main}
     mains = _mains(routes)
     if not whole:
@@ -249,7 +248,7 @@ def _silent(
 def _source(link: Link, family: int, gateway: str) -> str:
     """Return the interface's address next to a gateway, else its first."""
     mine = [own for own in link.addresses if own.family == family and own.usable]
-    near = (a for a in mine if gateway in model.network(model.network_of(a.address, a.length)))
+    near = (own for own in mine if own.holds(gateway))
     return next(near, mine[0]).address
 
 
@@ -261,7 +260,7 @@ def ruled(rules: Iterable[Rule]) -> Callable[[str], bool]:
         if rule.src and not rule.invert and rule.table not in (None, *_RESERVED)
     ]
     single = set(sources)
-    prefixes = [model.network(src) for src in sources if "/" in src]
+    prefixes = [values.network(src) for src in sources if "/" in src]
     return lambda address: address in single or any(address in prefix for prefix in prefixes)
 
 
@@ -271,7 +270,7 @@ def ruled(rules: Iterable[Rule]) -> Callable[[str], bool]:
 def far_client(family: int, routes: Mapping[int, Iterable[Route]]) -> str:
     """Return an address that only default routes lead to."""
     prefixes = [
-        model.network(route.to)
+        values.network(route.to)
         for table in routes.values()
         for route in table
         if route.family == family and route.to != "default" and route.type != "local"
@@ -352,17 +351,13 @@ def _may_have_router(link: Link) -> bool:
 
 def _clients(link: Link, family: int, own: set[str]) -> list[str]:
     """Return one other host of each of an interface's subnets."""
-    networks = {
-        model.network_of(address.address, address.length)
-        for address in link.addresses
-        if address.family == family
-    }
+    networks = {address.network for address in link.addresses if address.family == family}
     return [host for network in sorted(networks) if (host := _host(network, own))]
 
 
 def _host(prefix: str, own: set[str]) -> str | None:
     """Return an address of a prefix that is not this host's; None for a single address."""
-    network = model.network(prefix)
+    network = values.network(prefix)
     if network.size < 2:
         return None
     plain = range(1, 5) if network.size > 2 else range(2)
@@ -410,7 +405,7 @@ def _targets(
         connected = not route.via and not route.nexthops
         if route.dev == "lo" or (connected and (route.dev, family) in gateways):
             continue
-        if netaddr.IPAddress(model.network(route.to).first).is_link_local():
+        if values.is_link_local(str(values.network(route.to).network)):
             continue
         host = route.to if "/" not in route.to else _host(route.to, own)
         if host and host not in own:

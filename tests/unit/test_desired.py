@@ -6,7 +6,8 @@ import re
 
 import multihoming_config as config
 import multihoming_desired as desired
-import multihoming_model as model
+import multihoming_iproute2 as iproute2
+import multihoming_values as values
 import pytest
 from multihoming_model import Link, LinkAddress
 
@@ -14,7 +15,7 @@ REMEDY = re.compile(r"\b(write|remove|add|give|correct|bring it up|keep|narrow|t
 
 
 def address(text, permanent=True, usable=True):
-    return LinkAddress(*model.parse_interface(text), permanent, usable)
+    return LinkAddress(*values.parse_interface(text), permanent, usable)
 
 
 def link(name, *addresses, up=True):
@@ -47,8 +48,8 @@ def outcome(interfaces, links=HOST, found=None, **top):
 
 def lines(policy):
     """Return a policy as -4/-6 lines."""
-    routes = [f"-{r.family} route {' '.join(model.route_words(r))}" for r in policy.routes]
-    return routes + [f"-{r.family} rule {' '.join(model.rule_words(r))}" for r in policy.rules]
+    routes = [f"-{r.family} route {' '.join(iproute2.route_words(r))}" for r in policy.routes]
+    return routes + [f"-{r.family} rule {' '.join(iproute2.rule_words(r))}" for r in policy.rules]
 
 
 def policy(name, entry, links=HOST, found=None):
@@ -87,7 +88,7 @@ def errors(interfaces, links=HOST, found=None):
 
 
 def found(addresses=(), gateways=None, defaults=None):
-    own = tuple(config.parse_own_address(each) for each in addresses)
+    own = tuple(values.parse_own_address(each) for each in addresses)
     return desired.Found(own, gateways or {}, defaults or {})
 
 

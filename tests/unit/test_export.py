@@ -7,8 +7,10 @@ from dataclasses import replace
 import multihoming_config as config
 import multihoming_desired as desired
 import multihoming_export as export
-import multihoming_model as model
+import multihoming_iproute2 as iproute2
+import multihoming_numbers as numbers
 import multihoming_rt_tables as rt_tables
+import multihoming_values as values
 import pytest
 from multihoming_desired import Found
 from multihoming_export import Seen
@@ -34,7 +36,7 @@ V4 = {"addresses": ["192.168.1.220/24"]}
 
 
 def link(name, *addresses, up=True, permanent=True):
-    found = (LinkAddress(*model.parse_interface(text), permanent, True) for text in addresses)
+    found = (LinkAddress(*values.parse_interface(text), permanent, True) for text in addresses)
     return Link(name, 1, up, tuple(found))
 
 
@@ -61,9 +63,9 @@ def seen(*lines, there=None, names=NAMES, **kwargs):
         family = 6 if ":" in line or "-6" in words else 4
         words = [word for word in words if word != "-6"]
         if kind == "rule":
-            rules[family].append(model.rule_from_words(words, family, {}))
+            rules[family].append(iproute2.rule_from_words(words, family, {}))
         else:
-            route = model.route_from_words(words, family, {})
+            route = iproute2.route_from_words(words, family, {})
             routes.setdefault(route.table, []).append(route)
     text = "".join(f"{id_} {name}\n" for name, id_ in names.items())
     return Seen(there or links(), rules, routes, tables(text), **kwargs)
@@ -86,7 +88,7 @@ def assert_comes_to(host, pillar):
     assert outcome.errors == ()
     for policy in outcome.policies.values():
         id_ = policy.table.id
-        held = [r for rules in host.rules.values() for r in rules if r.table in (id_, model.MAIN)]
+        held = [r for rules in host.rules.values() for r in rules if r.table in (id_, numbers.MAIN)]
         assert sorted(map(repr, policy.routes)) == sorted(map(repr, host.routes[id_]))
         assert sorted(map(repr, policy.rules)) == sorted(map(repr, held))
 
@@ -120,12 +122,12 @@ def test_a_priority_of_its_own():
 
 
 def test_what_the_interfaces_files_say_is_not_repeated():
-    found = {"eth1": Found((config.Address(4, "192.168.1.220", 24),), {4: "192.168.1.254"})}
+    found = {"eth1": Found((values.Address(4, "192.168.1.220", 24),), {4: "192.168.1.254"})}
     assert entry(*ETH1, found=found) == {"table": "gateway1"}
 
 
 def test_what_the_interfaces_files_say_otherwise_is_written():
-    found = {"eth1": Found((config.Address(4, "192.168.1.221", 24),), {4: "192.168.1.1"})}
+    found = {"eth1": Found((values.Address(4, "192.168.1.221", 24),), {4: "192.168.1.1"})}
     assert entry(*ETH1, found=found) == {**PLAIN, **V4}
 
 

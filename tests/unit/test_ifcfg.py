@@ -5,7 +5,7 @@ import re
 import multihoming_backend_network_scripts as backend
 import multihoming_ifcfg as ifcfg
 import pytest
-from multihoming_config import Address
+from multihoming_values import Address
 
 NOTHING = {"eth1": ((), {})}
 

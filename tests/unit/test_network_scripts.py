@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import multihoming_backend_network_scripts as backend
-import multihoming_files as files_
 import multihoming_ifcfg as ifcfg
+import multihoming_iproute2 as iproute2
 import multihoming_model as model
 import pytest
 import yaml
@@ -28,7 +28,7 @@ def policy_of(want):
     """Return eth1's policy, written as the lines of its files."""
     items = {"route": [], "rule": []}
     for kind, lines in want.items():
-        read = model.rule_from_words if kind.startswith("rule") else model.route_from_words
+        read = iproute2.rule_from_words if kind.startswith("rule") else iproute2.route_from_words
         family = 6 if kind.endswith("6") else 4
         items[kind.rstrip("6")] += [read(line.split(), family, TABLES) for line in lines]
     return model.Policy(
@@ -75,7 +75,7 @@ def test_sourced_value_that_can_not_be_read_names_file_and_variable(name, value)
     values = {"ADDRESS0": "10.0.0.0", "NETMASK0": "255.0.0.0", "GATEWAY0": "192.168.1.1"}
     text = "".join(f"{key}={val}\n" for key, val in {**values, name: value}.items())
     want = {"route": ["default via 192.168.1.254 dev eth1 table gateway1"]}
-    with pytest.raises(files_.ContentError, match=f"route-eth1.*(ADDRESS0|{name})") as caught:
+    with pytest.raises(model.ContentError, match=f"route-eth1.*(ADDRESS0|{name})") as caught:
         render(in_folder({"route-eth1": text}), want)
     assert str(caught.value).isprintable()
 
@@ -230,7 +230,7 @@ def test_any_text_is_handled(texts, want):
     texts = in_folder(texts)
     try:
         once = written(texts, render(texts, want))
-    except files_.ContentError as err:
+    except model.ContentError as err:
         assert ifcfg.FOLDER in str(err)
     else:
         assert render(once, want) == {}

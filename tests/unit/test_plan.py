@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
+import multihoming_iproute2 as iproute2
 import multihoming_model as model
 import multihoming_plan as plan
 import multihoming_rules as rules
@@ -28,7 +29,7 @@ def items(lines):
     found = {"route": [], "rule": []}
     for line in lines:
         family, kind, *words = line.split()
-        read = model.route_from_words if kind == "route" else model.rule_from_words
+        read = iproute2.route_from_words if kind == "route" else iproute2.rule_from_words
         found[kind].append(read(words, int(family[1:]), {}))
     return found["route"], found["rule"]
 
@@ -74,7 +75,7 @@ RULES = ALIKE | VARIED
 
 
 def line(verb, rule):
-    return " ".join(["rule", verb, *model.rule_words(rule)])
+    return " ".join(["rule", verb, *iproute2.rule_words(rule)])
 
 
 def taken(wanted):
@@ -130,12 +131,12 @@ def rule_of(live):
             words += [value, live["target"]] if value == "goto" else [value]
         elif key not in ("mask", "target"):
             words += [key, value]
-    return model.rule_from_words(words, 4, {})
+    return iproute2.rule_from_words(words, 4, {})
 
 
 def route_of(live):
     words = [word for pair in live.items() for word in pair if pair[0] != "type"]
-    return model.route_from_words(words, 4, {})
+    return iproute2.route_from_words(words, 4, {})
 
 
 def go_back(kernel, routes=(), rules=()):
@@ -271,7 +272,7 @@ def settled(route):
 def routes_in(kernel_routes):
     kernel = Routes()
     for route in kernel_routes:
-        kernel.run(" ".join(["route", "append", *model.route_words(route)]))
+        kernel.run(" ".join(["route", "append", *iproute2.route_words(route)]))
     return kernel
 
 

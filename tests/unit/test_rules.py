@@ -6,8 +6,8 @@ import contextlib
 from ipaddress import ip_address, ip_network
 from itertools import product
 
-import multihoming_model as model
 import multihoming_rules as rules
+import multihoming_values as values
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -174,7 +174,7 @@ def test_prefixes_meet(one, other, meet):
 
 
 PREFIXES = st.tuples(st.integers(0, 255), st.integers(24, 32)).map(
-    lambda pair: model.network_of(f"10.0.0.{pair[0]}", pair[1])
+    lambda pair: values.network_of(f"10.0.0.{pair[0]}", pair[1])
 )
 
 

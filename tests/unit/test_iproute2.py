@@ -7,7 +7,10 @@ import socket
 from dataclasses import replace
 from pathlib import Path
 
+import multihoming_iproute2 as iproute2
 import multihoming_model as model
+import multihoming_numbers as numbers
+import multihoming_values as values
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -21,7 +24,7 @@ TABLES = {"gateway1": 201, "main": 254}
 
 
 def reader_of(kind):
-    return model.route_from_words if kind == "routes" else model.rule_from_words
+    return iproute2.route_from_words if kind == "routes" else iproute2.rule_from_words
 
 
 def read(kind, line, family=4):
@@ -29,7 +32,7 @@ def read(kind, line, family=4):
 
 
 def words(item, table=None):
-    to_words = model.route_words if isinstance(item, Route) else model.rule_words
+    to_words = iproute2.route_words if isinstance(item, Route) else iproute2.rule_words
     return " ".join(to_words(item, table))
 
 
@@ -81,7 +84,7 @@ def test_line_that_iproute2_refuses_is_an_error(kind, line):
     ],
 )
 def test_table_named_in_a_line(kind, line, name):
-    assert model.table_word(line.split(), kind) == name
+    assert iproute2.table_word(line.split(), kind) == name
 
 
 def test_what_the_pillar_can_not_say_makes_a_route_unequal():
@@ -108,36 +111,36 @@ def test_what_the_pillar_can_not_say_makes_a_rule_unequal():
 @pytest.mark.parametrize("case", JSON["rules"], ids=lambda case: case["line"])
 def test_rule_in_json_equals_its_line(case):
     family = case.get("family", 4)
-    rule = model.rule_from_json(case["json"], family)
-    assert rule == model.rule_from_words(case["line"].split(), family, {})
-    assert rule == model.rule_from_words(model.rule_words(rule), family, {})
+    rule = iproute2.rule_from_json(case["json"], family)
+    assert rule == iproute2.rule_from_words(case["line"].split(), family, {})
+    assert rule == iproute2.rule_from_words(iproute2.rule_words(rule), family, {})
 
 
 @pytest.mark.parametrize("case", JSON["routes"], ids=lambda case: case["line"])
 def test_route_in_json_equals_its_line(case):
     family = case.get("family", 4)
-    route = model.route_from_json({"table": "9", **case["json"]}, family)
-    assert route == model.route_from_words(case["line"].split(), family, {})
-    assert route == model.route_from_words(model.route_words(route), family, {})
+    route = iproute2.route_from_json({"table": "9", **case["json"]}, family)
+    assert route == iproute2.route_from_words(case["line"].split(), family, {})
+    assert route == iproute2.route_from_words(iproute2.route_words(route), family, {})
 
 
 @pytest.mark.parametrize("case", JSON["foreign rules"], ids=lambda case: case["line"])
 def test_foreign_rule_in_json_can_be_put_back(case):
-    rule = model.rule_from_json(case["json"], 4)
-    assert rule == model.rule_from_words(case["line"].split(), 4, {})
-    assert model.rule_from_words(model.rule_words(rule), 4, {}) == rule
+    rule = iproute2.rule_from_json(case["json"], 4)
+    assert rule == iproute2.rule_from_words(case["line"].split(), 4, {})
+    assert iproute2.rule_from_words(iproute2.rule_words(rule), 4, {}) == rule
 
 
 # --- round trips --------------------------------------------------------------------------------
 
-FAMILIES = st.sampled_from(model.FAMILIES)
-U32 = st.integers(0, model.U32)
+FAMILIES = st.sampled_from(numbers.FAMILIES)
+U32 = st.integers(0, numbers.U32)
 DEVICES = st.sampled_from(["eth0", "eth1", "eth1.100", "br-lan", "a23456789012345"])
-TABLE_IDS = st.integers(1, model.U32)
+TABLE_IDS = st.integers(1, numbers.U32)
 
 
 def addresses(family):
-    return st.ip_addresses(v=family).map(lambda address: model.parse_address(str(address))[1])
+    return st.ip_addresses(v=family).map(lambda address: values.parse_address(str(address))[1])
 
 
 @st.composite
@@ -145,7 +148,7 @@ def prefixes(draw, family):
     bits = 32 if family == 4 else 128
     length = draw(st.integers(1, bits))
     address = draw(st.ip_addresses(v=family))
-    return model.network_of(str(address), length)
+    return values.network_of(str(address), length)
 
 
 def ranges(low, high):
@@ -159,15 +162,15 @@ def maybe(strategy):
 
 @st.composite
 def marks(draw):
-    mask = draw(st.integers(1, model.U32))
+    mask = draw(st.integers(1, numbers.U32))
     mark = draw(U32) & mask
-    return model.parse_fwmark(f"{mark}/{mask}")
+    return values.parse_fwmark(f"{mark}/{mask}")
 
 
 @st.composite
 def rules(draw):
     family = draw(FAMILIES)
-    action = draw(st.sampled_from([*model.RULE_ACTIONS, "goto 4000000000"]))
+    action = draw(st.sampled_from([*values.RULE_ACTIONS, "goto 4000000000"]))
     return Rule(
         family=family,
         priority=draw(U32),
@@ -179,9 +182,9 @@ def rules(draw):
         fwmark=draw(maybe(marks())),
         tos=draw(st.sampled_from([0, 4, 16, 28])),
         ipproto=draw(maybe(st.integers(1, 255))),
-        sport=draw(maybe(ranges(1, 65534).map(model.parse_ports))),
-        dport=draw(maybe(ranges(1, 65534).map(model.parse_ports))),
-        uidrange=draw(maybe(ranges(0, model.U32 - 1))),
+        sport=draw(maybe(ranges(1, 65534).map(values.parse_ports))),
+        dport=draw(maybe(ranges(1, 65534).map(values.parse_ports))),
+        uidrange=draw(maybe(ranges(0, numbers.U32 - 1))),
         invert=draw(st.booleans()),
         suppress_prefixlength=draw(maybe(st.integers(0, 32))) if action == "lookup" else None,
         action=action,
@@ -199,7 +202,7 @@ def hops(draw, family):
 @st.composite
 def routes(draw):
     family = draw(FAMILIES)
-    kind = draw(st.sampled_from(model.ROUTE_TYPES))
+    kind = draw(st.sampled_from(values.ROUTE_TYPES))
     unicast = kind == "unicast"
     legs = draw(st.lists(hops(family), min_size=2, max_size=4)) if unicast else []
     legs = legs if draw(st.booleans()) else []
@@ -224,18 +227,21 @@ def routes(draw):
 
 @given(rules())
 def test_rule_survives_its_words(rule):
-    assert model.rule_from_words(model.rule_words(rule), rule.family, {}) == rule
+    assert iproute2.rule_from_words(iproute2.rule_words(rule), rule.family, {}) == rule
 
 
 @given(rules())
 def test_rule_survives_its_words_with_the_name_of_its_table(rule):
     named = replace(rule, table=201) if rule.table else rule
-    assert model.rule_from_words(model.rule_words(named, "gateway1"), rule.family, TABLES) == named
+    assert (
+        iproute2.rule_from_words(iproute2.rule_words(named, "gateway1"), rule.family, TABLES)
+        == named
+    )
 
 
 @given(routes())
 def test_route_survives_its_words(route):
-    assert model.route_from_words(model.route_words(route), route.family, {}) == route
+    assert iproute2.route_from_words(iproute2.route_words(route), route.family, {}) == route
 
 
 @given(routes())
@@ -245,7 +251,7 @@ def test_canonical_twice_is_canonical(route):
 
 @given(st.sampled_from(["rule", "route"]), st.lists(st.text(min_size=1), max_size=6), FAMILIES)
 def test_reading_any_words_gives_an_item_or_a_value_error(kind, line, family):
-    reader = model.rule_from_words if kind == "rule" else model.route_from_words
+    reader = iproute2.rule_from_words if kind == "rule" else iproute2.route_from_words
     try:
         reader(line, family, {})
     except ValueError as err:
@@ -261,7 +267,7 @@ VOCABULARY = sorted(
 @settings(max_examples=300)
 @given(st.sampled_from(["rule", "route"]), st.lists(st.sampled_from(VOCABULARY), max_size=9))
 def test_what_was_read_is_written_and_read_as_the_same(kind, line):
-    reader = model.rule_from_words if kind == "rule" else model.route_from_words
+    reader = iproute2.rule_from_words if kind == "rule" else iproute2.route_from_words
     try:
         item = reader(line, 4, TABLES)
     except ValueError:
@@ -289,7 +295,7 @@ def test_what_was_read_is_written_and_read_as_the_same(kind, line):
     ],
 )
 def test_prefix_is_normalised(text, prefix):
-    assert model.parse_prefix(text) == prefix
+    assert values.parse_prefix(text) == prefix
 
 
 ODD = [
@@ -304,26 +310,32 @@ def test_address_is_written_as_the_kernel_prints_it(pair):
     family, text = pair[0], str(pair[1])
     kind = socket.AF_INET if family == 4 else socket.AF_INET6
     printed = socket.inet_ntop(kind, socket.inet_pton(kind, text))
-    assert model.parse_address(text) == (family, printed)
+    assert values.parse_address(text) == (family, printed)
 
 
 BAD_VALUES = [
     (
-        model.parse_prefix,
+        values.parse_prefix,
         ["", "/", "10", "10/8", "10.0.0.1/8", "10.0.0.0/33", "x", "::/129", "1.1.1.1/ 8"],
     ),
-    (model.parse_prefix, ["10.0.0.0/08x", "10.0.0.0/+8", "default", "10.0.0.0/٨", "fe80::1%eth0"]),
-    (model.parse_address, ["", "1", "1.2.3", "1.2.3.4.5", "1.2.3.4/32", "::1::", "01.2.3.4", "\0"]),
-    (model.parse_interface, ["10.0.0.1", "10.0.0.1/", "10.0.0.1/-1", "10.0.0.1/33", "::1/129"]),
-    (model.parse_device, ["", ".", "..", "a b", "a/b", "a:b", "a\n", "-a", "é", "a" * 16, None, 1]),
-    (model.parse_fwmark, [0, -1, 2**32, True, None, "", "1/0", "2/1", "x", 1.0, "1/2/3", "0x"]),
-    (model.parse_tos, [0, 1, 2, 3, 5, 0x20, 256, -4, True, None, "4.0", [], "lowdelay"]),
-    (model.parse_ipproto, [0, 256, -1, True, None, [], "nosuchproto", "", "tcp "]),
-    (model.parse_ports, [0, 65535, -1, True, None, "", "-", "1-", "-1", "2-1", "1-2-3", 80.0, []]),
-    (model.parse_uidrange, [-1, 2**32 - 1, True, None, "", "-", "2-1", "1-4294967295", "root"]),
-    (model.parse_scope, [-1, 256, True, None, "", "universe", [], 1.0]),
+    (values.parse_prefix, ["10.0.0.0/08x", "10.0.0.0/+8", "default", "10.0.0.0/٨", "fe80::1%eth0"]),
     (
-        model.parse_action,
+        values.parse_address,
+        ["", "1", "1.2.3", "1.2.3.4.5", "1.2.3.4/32", "::1::", "01.2.3.4", "\0"],
+    ),
+    (values.parse_interface, ["10.0.0.1", "10.0.0.1/", "10.0.0.1/-1", "10.0.0.1/33", "::1/129"]),
+    (
+        values.parse_device,
+        ["", ".", "..", "a b", "a/b", "a:b", "a\n", "-a", "é", "a" * 16, None, 1],
+    ),
+    (values.parse_fwmark, [0, -1, 2**32, True, None, "", "1/0", "2/1", "x", 1.0, "1/2/3", "0x"]),
+    (values.parse_tos, [0, 1, 2, 3, 5, 0x20, 256, -4, True, None, "4.0", [], "lowdelay"]),
+    (values.parse_ipproto, [0, 256, -1, True, None, [], "nosuchproto", "", "tcp "]),
+    (values.parse_ports, [0, 65535, -1, True, None, "", "-", "1-", "-1", "2-1", "1-2-3", 80.0, []]),
+    (values.parse_uidrange, [-1, 2**32 - 1, True, None, "", "-", "2-1", "1-4294967295", "root"]),
+    (values.parse_scope, [-1, 256, True, None, "", "universe", [], 1.0]),
+    (
+        values.parse_action,
         ["", None, "drop", "goto", "goto 0", "goto -1", "goto 4294967296", "goto 1 2"],
     ),
 ]
@@ -343,25 +355,25 @@ def test_bad_value_is_a_value_error_that_shows_it(parse, value):
 
 
 LIMITS = [
-    (model.parse_fwmark, 1, "0x1"),
-    (model.parse_fwmark, model.U32, "0xffffffff"),
-    (model.parse_fwmark, "0xFFFFFFFF/0xffffffff", "0xffffffff"),
-    (model.parse_fwmark, "0/1", "0/0x1"),
-    (model.parse_tos, "0x1c", 28),
-    (model.parse_ipproto, 1, 1),
-    (model.parse_ipproto, "255", 255),
-    (model.parse_ipproto, "SCTP", 132),
-    (model.parse_ports, 1, "1"),
-    (model.parse_ports, "65534", "65534"),
-    (model.parse_ports, "1-65534", "1-65534"),
-    (model.parse_ports, "80-80", "80"),
-    (model.parse_uidrange, 0, "0-0"),
-    (model.parse_uidrange, "0-4294967294", "0-4294967294"),
-    (model.parse_scope, "link", 253),
-    (model.parse_scope, 255, 255),
-    (model.parse_action, "goto 4294967295", "goto 4294967295"),
-    (model.parse_action, "goto  01", "goto 1"),
-    (model.parse_device, "a" * 15, "a" * 15),
+    (values.parse_fwmark, 1, "0x1"),
+    (values.parse_fwmark, numbers.U32, "0xffffffff"),
+    (values.parse_fwmark, "0xFFFFFFFF/0xffffffff", "0xffffffff"),
+    (values.parse_fwmark, "0/1", "0/0x1"),
+    (values.parse_tos, "0x1c", 28),
+    (values.parse_ipproto, 1, 1),
+    (values.parse_ipproto, "255", 255),
+    (values.parse_ipproto, "SCTP", 132),
+    (values.parse_ports, 1, "1"),
+    (values.parse_ports, "65534", "65534"),
+    (values.parse_ports, "1-65534", "1-65534"),
+    (values.parse_ports, "80-80", "80"),
+    (values.parse_uidrange, 0, "0-0"),
+    (values.parse_uidrange, "0-4294967294", "0-4294967294"),
+    (values.parse_scope, "link", 253),
+    (values.parse_scope, 255, 255),
+    (values.parse_action, "goto 4294967295", "goto 4294967295"),
+    (values.parse_action, "goto  01", "goto 1"),
+    (values.parse_device, "a" * 15, "a" * 15),
 ]
 
 
@@ -372,39 +384,39 @@ def test_value_at_its_limit_is_good(parse, value, expected):
 
 @given(marks())
 def test_parsing_a_mark_twice_changes_nothing(mark):
-    assert model.parse_fwmark(mark) == mark
+    assert values.parse_fwmark(mark) == mark
 
 
 @given(FAMILIES.flatmap(prefixes))
 def test_parsing_a_prefix_twice_changes_nothing(prefix):
-    assert model.parse_prefix(prefix)[1] == prefix
+    assert values.parse_prefix(prefix)[1] == prefix
 
 
 @given(ranges(1, 65534))
 def test_parsing_ports_twice_changes_nothing(ports):
-    assert model.parse_ports(model.parse_ports(ports)) == model.parse_ports(ports)
+    assert values.parse_ports(values.parse_ports(ports)) == values.parse_ports(ports)
 
 
-@given(ranges(0, model.U32 - 1))
+@given(ranges(0, numbers.U32 - 1))
 def test_parsing_uids_twice_changes_nothing(uids):
-    assert model.parse_uidrange(uids) == uids
+    assert values.parse_uidrange(uids) == uids
 
 
 @given(st.integers(1, 255))
 def test_name_of_a_protocol_reads_as_its_number(number):
-    assert model.parse_ipproto(model.ipproto_name(number)) == number
+    assert values.parse_ipproto(iproute2.ipproto_name(number)) == number
 
 
 @given(st.sampled_from([parse for parse, _ in BAD_VALUES]), st.text() | st.integers() | st.none())
 def test_parsing_anything_gives_a_value_or_a_value_error(parse, value):
-    if not isinstance(value, str) and parse in (model.parse_prefix, model.parse_interface):
+    if not isinstance(value, str) and parse in (values.parse_prefix, values.parse_interface):
         value = str(value)
     try:
         once = parse(value)
     except ValueError:
         return
-    again = {model.parse_address: 1, model.parse_prefix: 1}.get(parse)
-    if parse is not model.parse_interface and once not in ((4, "default"), (6, "default")):
+    again = {values.parse_address: 1, values.parse_prefix: 1}.get(parse)
+    if parse is not values.parse_interface and once not in ((4, "default"), (6, "default")):
         assert parse(once[again] if again else once) == once
 
 
@@ -413,7 +425,7 @@ def test_parsing_anything_gives_a_value_or_a_value_error(parse, value):
 
 @given(rules())
 def test_rule_for_people_names_its_table_and_is_plain(rule):
-    shown = model.rule_dict(rule, {rule.table: "mine"} if rule.table else {})
+    shown = iproute2.rule_dict(rule, {rule.table: "mine"} if rule.table else {})
     assert json.loads(json.dumps(shown)) == shown
     assert shown.get("table") == ("mine" if rule.table else None)
     assert shown["priority"] == rule.priority
@@ -421,6 +433,34 @@ def test_rule_for_people_names_its_table_and_is_plain(rule):
 
 @given(routes())
 def test_route_for_people_names_its_table_and_is_plain(route):
-    shown = model.route_dict(route, {route.table: "mine"})
+    shown = iproute2.route_dict(route, {route.table: "mine"})
     assert json.loads(json.dumps(shown)) == shown
     assert (shown["table"], shown["to"]) == ("mine", route.to)
+
+
+# --- addresses ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "held"),
+    [
+        ("192.168.1.220/24", "192.168.1.254", True),
+        ("192.168.1.220/24", "192.168.2.1", False),
+        ("192.168.1.220/24", "::ffff:192.168.1.1", False),
+        ("192.168.1.220/32", "192.168.1.220", True),
+        ("2001:db8::1/64", "2001:db8::ffff", True),
+        ("2001:db8::1/64", "0.0.0.1", False),
+    ],
+)
+def test_an_address_knows_what_lies_in_its_network(own, other, held):
+    assert values.Address(*values.parse_interface(own)).holds(other) is held
+
+
+@pytest.mark.parametrize("address", ["fe80::1", "fe8f::1", "fe90::1", "febf:ffff::1"])
+def test_link_local_is_all_of_fe80_10(address):
+    assert values.is_link_local(address)
+
+
+@pytest.mark.parametrize("address", ["fec0::1", "fe00::1", "2001:db8::fe80", "169.254.1.1", "::"])
+def test_nothing_else_is_link_local(address):
+    assert not values.is_link_local(address)

@@ -1,0 +1,341 @@
+"""Values as people write them (addresses, prefixes, marks, ports), checked and made canonical.
+
+Pure. Each reader raises ValueError with what to write instead. Canonical is the way ``ip -json``
+prints a value (``default``, ``10.0.0.0/8``, ``192.168.1.220`` for a single address), so that two
+spellings of the same thing are equal.
+"""
+
+from __future__ import annotations
+
+import re
+import reprlib
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import netaddr
+from multihoming_numbers import IPPROTOS, SCOPES, U32
+
+ROUTE_TYPES = ("unicast", "blackhole", "unreachable", "prohibit")
+RULE_ACTIONS = ("lookup", "blackhole", "unreachable", "prohibit", "nop")
+# Addresses that no host has.
+NO_HOST = ("0.0.0.0", "255.255.255.255", "::")
+
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = 80
+_REPR.maxlevel = 2
+
+
+def show(value: Any) -> str:
+    """Return a value for a message: quoted, on one line and cut when it is long."""
+    try:
+        return _REPR.repr(dict(value) if isinstance(value, Mapping) else value)
+    except ValueError:  # Python refuses to write numbers of thousands of digits
+        return f"a {type(value).__name__} that is too large"
+
+
+# --- addresses ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Address:
+    """An interface address with its prefix length, like 192.168.1.220/24."""
+
+    family: int
+    address: str
+    length: int
+
+    def __str__(self) -> str:
+        return f"{self.address}/{self.length}"
+
+    @property
+    def network(self) -> str:
+        """The canonical prefix that it lies in; the address alone for /32 and /128."""
+        return network_of(self.address, self.length)
+
+    def holds(self, address: str) -> bool:
+        """Tell whether another address (or canonical prefix) lies in its network."""
+        return family_of(address) == self.family and address in network(self.network)
+
+
+def family_of(address: str) -> int:
+    """Return the family of a canonical address or prefix, ``default`` aside."""
+    return 6 if ":" in address else 4
+
+
+def is_link_local(address: str) -> bool:
+    """Tell whether an IPv6 address is link-local (fe80::/10, RFC 4291): on every link."""
+    return family_of(address) == 6 and address in network("fe80::/10")
+
+
+@lru_cache(maxsize=65536)
+def parse_address(text: str) -> tuple[int, str]:
+    """Return (family, canonical text) of an IP address.
+
+    Raises ValueError when ``text`` is not a whole IPv4 or IPv6 address.
+    """
+    try:
+        address = netaddr.IPAddress(str(text), flags=netaddr.INET_PTON)
+    except (netaddr.AddrFormatError, ValueError, TypeError):
+        raise ValueError(
+            f"{show(text)} is not an IP address; write one like 192.168.1.254 or 2001:db8::1"
+        ) from None
+    return address.version, str(address)
+
+
+@lru_cache(maxsize=65536)
+def parse_interface(text: str) -> tuple[int, str, int]:
+    """Return (family, address, prefix length) of ``192.168.1.220/24``.
+
+    The mask may be a length or, for IPv4, a netmask. Raises ValueError otherwise, also when the
+    length is missing.
+    """
+    address, slash, mask = str(text).partition("/")
+    family, address = parse_address(address)
+    if not slash:
+        example = "192.168.1.220/24" if family == 4 else "2001:db8::220/64"
+        raise ValueError(f"{show(text)} has no prefix length; write it like {example}")
+    return family, address, _prefix_length(text, family, mask)
+
+
+def _prefix_length(text: str, family: int, mask: str) -> int:
+    bits = 32 if family == 4 else 128
+    if mask.isascii() and mask.isdigit() and int(mask) <= bits:
+        return int(mask)
+    if family == 4 and mask.count(".") == 3:
+        netmask = netaddr.IPAddress(parse_address(mask)[1])
+        if netmask.is_netmask():
+            return netmask.netmask_bits()
+    raise ValueError(f"{show(text)} has no valid prefix length; write a number from 0 to {bits}")
+
+
+@lru_cache(maxsize=65536)
+def parse_prefix(text: str) -> tuple[int, str]:
+    """Return (family, canonical text) of a prefix or single address.
+
+    ``0.0.0.0/0`` and ``::/0`` become ``default``. Raises ValueError when bits are set beyond the
+    prefix length, naming the prefix that was probably meant.
+    """
+    if "/" not in str(text):
+        return parse_address(text)
+    family, address, length = parse_interface(text)
+    bits = 32 if family == 4 else 128
+    value = int(netaddr.IPAddress(address))
+    if value & ((1 << (bits - length)) - 1):
+        fitting = netaddr.IPNetwork(f"{address}/{length}").cidr
+        raise ValueError(f"{show(text)} has bits set beyond its length; write {fitting}")
+    if length == 0:
+        return family, "default"
+    return family, address if length == bits else f"{address}/{length}"
+
+
+@lru_cache(maxsize=65536)
+def network_of(address: str, length: int) -> str:
+    """Return the canonical prefix that an interface address lies in."""
+    return parse_prefix(str(netaddr.IPNetwork(f"{address}/{length}").cidr))[1]
+
+
+@lru_cache(maxsize=65536)
+def network(prefix: str) -> netaddr.IPNetwork:
+    """Return a canonical prefix as a network that answers ``in``."""
+    return netaddr.IPNetwork(prefix)
+
+
+def parse_own_address(text: Any) -> Address:
+    """Read an interface address with its length; raises ValueError when no host can have it."""
+    if not isinstance(text, str):
+        raise ValueError(f"{show(text)} is not an address; write one like 192.168.1.220/24")
+    family, address, length = parse_interface(text)
+    network = netaddr.IPNetwork(f"{address}/{length}")
+    host = network.ip
+    if host.is_multicast() or host.is_loopback() or address in NO_HOST:
+        raise ValueError(
+            f"{show(text)} is no address of a network interface; write the interface's"
+        )
+    if length < (31 if family == 4 else 127):
+        first = netaddr.IPAddress(network.first + 1, family)
+        if int(host) == network.first:
+            raise ValueError(
+                f"{show(text)} is the network itself; write the interface's address, like "
+                f"{first}/{length}"
+            )
+        if family == 4 and int(host) == network.last:
+            raise ValueError(
+                f"{show(text)} is the broadcast address; write the interface's address, like "
+                f"{first}/{length}"
+            )
+    return Address(family, address, length)
+
+
+def parse_gateway(value: Any) -> tuple[int, str]:
+    """Return (family, address) of a next hop; raises ValueError when no router can have it."""
+    if not isinstance(value, str):
+        raise ValueError(f"{show(value)} is not an address; write one like 192.168.1.254")
+    if "/" in value:
+        raise ValueError(f"{show(value)} has a prefix length; write {value.partition('/')[0]}")
+    family, address = parse_address(value)
+    parsed = netaddr.IPAddress(address)
+    what = None
+    if parsed.is_multicast():
+        what = "a multicast address"
+    elif parsed.is_loopback():
+        what = "the host's own loopback"
+    elif address in NO_HOST:
+        what = "not a host's address"
+    if what:
+        raise ValueError(f"{show(value)} is {what}; write the router's address on this network")
+    return family, address
+
+
+# --- names, numbers, selectors ----------------------------------------------------------------
+
+
+def parse_device(text: Any) -> str:
+    """Check an interface name as the kernel does (dev_valid_name()) and return it.
+
+    Shell and glob characters are refused as well: the name becomes part of file names, and the
+    network scripts expand the lines of these files unquoted.
+    """
+    if isinstance(text, bool | int | float):
+        raise ValueError(
+            f"{show(text)} is not an interface name but, to YAML, {type(text).__name__}; write it "
+            "in quotes"
+        )
+    if not isinstance(text, str) or not text or text in (".", ".."):
+        raise ValueError(f"{show(text)} is not an interface name; write one like eth1")
+    if len(text.encode(errors="replace")) > 15:
+        raise ValueError(
+            f"{show(text)} is longer than the 15 bytes that the kernel allows; write the name that "
+            "`ip link` shows"
+        )
+    if not re.fullmatch(r"[A-Za-z0-9_.@+=-]+", text) or text.startswith("-"):
+        raise ValueError(
+            f"{show(text)} is not an interface name; write one of letters, digits and _ . @ + = -"
+        )
+    return text
+
+
+def c_number(text: str) -> int:
+    """Read a number as strtoul() with base 0 does, which is what iproute2 uses: 010 is 8."""
+    octal = re.fullmatch(r"0[0-7]+", text)
+    return int(text, 8) if octal else parse_number(text, 0, U32)
+
+
+def parse_number(value: Any, low: int, high: int) -> int:
+    """Return a whole number within low..high; a string of digits or 0x... is accepted."""
+    if isinstance(value, str) and re.fullmatch(r"[0-9]+|0[xX][0-9a-fA-F]+", value):
+        value = int(value, 0) if value[:2] in ("0x", "0X") else int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise ValueError(f"{show(value)} is not a number from {low} to {high}")
+    return value
+
+
+def _parts(value: Any, separator: str) -> tuple[str, str, str]:
+    """Split a number or text like ``8000-8010``; raises ValueError when it is neither."""
+    if isinstance(value, str):
+        return value.partition(separator)
+    return str(parse_number(value, 0, U32)), "", ""
+
+
+def parse_fwmark(value: Any) -> str:
+    """Return ``0x1`` or ``0x1/0xff``; mark and mask are u32. A mask of all ones is left out."""
+    try:
+        mark_text, slash, mask_text = _parts(value, "/")
+        mark = parse_number(mark_text, 0, U32)
+        mask = parse_number(mask_text, 0, U32) if slash else U32
+    except ValueError:
+        raise ValueError(
+            f"{show(value)} is not a mark; write a number or mark/mask like 0x1/0xff"
+        ) from None
+    if mask == 0 or (mark == 0 and not slash):
+        # The kernel takes mark 0 without a mask as "any mark".
+        raise ValueError(f"{show(value)} matches every packet; write a mask too, like 0/0xff")
+    if mark & ~mask:
+        raise ValueError(
+            f"{show(value)} never matches: the mark has bits outside the mask; "
+            f"write {mark & mask:#x}/{mask:#x}"
+        )
+    return f"{mark:#x}" if mask == U32 else f"{hex_number(mark)}/{mask:#x}"
+
+
+def hex_number(number: int) -> str:
+    """Return a number as iproute2 prints a mark: hexadecimal, but 0."""
+    return f"{number:#x}" if number else "0"
+
+
+def parse_tos(value: Any) -> int:
+    """Return a TOS byte: a number or ``"0x10"``; the kernel refuses ECN bits and those above 28."""
+    try:
+        tos = parse_number(value, 4, 28)
+    except ValueError:
+        tos = 0
+    if tos & ~0x1C or not tos:
+        raise ValueError(
+            f"{show(value)} is no TOS that the kernel takes; write one of 4, 8, 12, 16, 20, 24, 28"
+        )
+    return tos
+
+
+def parse_ipproto(value: Any) -> int:
+    """Return the number of an IP protocol given by number or name (``tcp``)."""
+    if isinstance(value, str) and not value.isdigit():
+        if value.lower() in IPPROTOS:
+            return IPPROTOS[value.lower()]
+        try:
+            return socket.getprotobyname(value)
+        except (OSError, ValueError):
+            raise ValueError(
+                f"{show(value)} is not a protocol; write a name like tcp or a number from 1 to 255"
+            ) from None
+    return parse_number(value, 1, 255)
+
+
+def parse_ports(value: Any) -> str:
+    """Return ``80`` or ``8000-8010``; ports are 1..65534 as the kernel allows in rules."""
+    try:
+        low, dash, high = _parts(value, "-")
+        first = parse_number(low.strip(), 1, 65534)
+        last = parse_number(high.strip(), 1, 65534) if dash else first
+    except ValueError:
+        raise ValueError(
+            f'{show(value)} is not a port; write a number from 1 to 65534 or "8000-8010"'
+        ) from None
+    if last < first:
+        raise ValueError(f'{show(value)} is not a range; write it as "{last}-{first}"')
+    return str(first) if first == last else f"{first}-{last}"
+
+
+def parse_uidrange(value: Any) -> str:
+    """Return ``1000-1999``; a single uid is a range of one."""
+    try:
+        low, dash, high = _parts(value, "-")
+        first = parse_number(low.strip(), 0, U32 - 1)
+        last = parse_number(high.strip(), 0, U32 - 1) if dash else first
+    except ValueError:
+        raise ValueError(f'{show(value)} is not a uid range; write it like "1000-1999"') from None
+    if last < first:
+        raise ValueError(f'{show(value)} is not a range; write it as "{last}-{first}"')
+    return f"{first}-{last}"
+
+
+def parse_scope(value: Any) -> int:
+    """Return the number of a scope: ``link``, ``host``, ``global``, ``site`` or 0..255."""
+    if isinstance(value, str) and value in SCOPES:
+        return SCOPES[value]
+    try:
+        return parse_number(value, 0, 255)
+    except ValueError:
+        raise ValueError(f"{show(value)} is not a scope; write link, host or global") from None
+
+
+def parse_action(value: Any) -> str:
+    """Return a rule's action; ``goto`` comes with the priority it jumps to (``goto 20100``)."""
+    if value in RULE_ACTIONS:
+        return value
+    match = re.fullmatch(r"goto\s+([0-9]+)", value) if isinstance(value, str) else None
+    if match and 0 < int(match[1]) <= U32:
+        return f"goto {int(match[1])}"
+    known = ", ".join(RULE_ACTIONS)
+    raise ValueError(f"{show(value)} is not an action; write one of {known} or goto PRIORITY")
