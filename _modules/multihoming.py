@@ -33,12 +33,13 @@ if "multihoming_host" in sys.modules and sys.modules["multihoming_host"].is_outd
         del sys.modules[_name]
 
 try:
-    import multihoming_ask as ask
     import multihoming_host as host
     import multihoming_iproute2 as iproute2
     import multihoming_kernel as kernel
-    import multihoming_picture as picture
+    import multihoming_look as look
     import multihoming_values as values
+    from multihoming_errors import ExpectedError, HostError
+    from multihoming_lazy import shared_code
     from multihoming_numbers import FAMILIES, RESERVED_TABLES, U32
 
     MISSING = None
@@ -82,8 +83,23 @@ def _call(function, *args, **kwargs):
     """Call a shared function; what is wrong becomes a CommandExecutionError."""
     try:
         return function(*args, **kwargs)
-    except host.EXPECTED as err:
+    except ExpectedError as err:
         raise CommandExecutionError(str(err)) from err
+
+
+def _ask():
+    """Return the room of questions, which no state needs."""
+    with shared_code():
+        import multihoming_ask as ask  # noqa: PLC0415
+
+    return ask
+
+
+def _picture():
+    with shared_code():
+        import multihoming_picture as picture  # noqa: PLC0415
+
+    return picture
 
 
 def _nothing(notes):
@@ -102,7 +118,7 @@ def list_tables():
 
         salt '*' multihoming.list_tables
     """
-    return _call(host.read_tables).ids
+    return _call(look.read_tables).ids
 
 
 def set_table(name, id):
@@ -126,7 +142,7 @@ def set_table(name, id):
 
         salt '*' multihoming.set_table gateway1 201
     """
-    return _diffs(_call(host.commit_table, host.register_table, name, id))
+    return host.all_diffs(_call(host.commit_table, host.register_table, name, id))
 
 
 def delete_table(name):
@@ -144,11 +160,7 @@ def delete_table(name):
 
         salt '*' multihoming.delete_table gateway1
     """
-    return _diffs(_call(host.commit_table, host.release_table, name))
-
-
-def _diffs(edits):
-    return {edit.path: host.files.diff(edit) for edit in edits}
+    return host.all_diffs(_call(host.commit_table, host.release_table, name))
 
 
 def list_rules(family=None):
@@ -242,13 +254,13 @@ def list_files(backend=None):
 
         salt '*' multihoming.list_files
     """
-    data, _ = _data(backend=backend)
-    name = data.get("backend", "auto") if isinstance(data, dict) else "auto"
-    chosen = _call(host.choose_backend, name)
-    tables = _call(host.read_tables)
-    texts = _call(chosen.read)
-    owned = chosen.owned(texts, frozenset(tables.owned.values()), tables.ids)
-    return {path: texts[path] for path in owned}
+    return _call(host.owned_files, _backend(backend))
+
+
+def _backend(given):
+    """Return the name of the backend that is asked for, the pillar's by default."""
+    data, _ = _data(backend=given)
+    return data.get("backend", "auto") if isinstance(data, dict) else "auto"
 
 
 def validate(
@@ -277,7 +289,7 @@ def validate(
         return []
     try:
         host.look(data)
-    except host.HostError as err:
+    except HostError as err:
         return err.errors
     return []
 
@@ -443,7 +455,7 @@ def reply_path(address, client, interface=None):
         salt '*' multihoming.reply_path 192.168.1.220 192.168.2.17
         salt '*' multihoming.reply_path 192.168.1.220 172.17.0.2 interface=docker0
     """
-    return _call(ask.path_of_reply, address, client, interface)
+    return _call(_ask().path_of_reply, address, client, interface)
 
 
 def diagnose(
@@ -493,7 +505,7 @@ def diagnose(
         salt-call --retcode-passthrough multihoming.diagnose
     """
     data, there = _data(**_given(locals()))
-    found = _call(ask.findings, data, there)
+    found = _call(_ask().findings, data, there)
     severities = {finding.severity for finding in found}
     __context__["retcode"] = 2 if "error" in severities else 1 if "warning" in severities else 0
     return [finding.as_dict() for finding in found]
@@ -532,7 +544,7 @@ def diagram(
     """
     arguments = _given(locals())
     arguments.pop("format")
-    return _call(picture.draw, format, *_data(**arguments), __grains__.get("host", "this host"))
+    return _call(_picture().draw, format, *_data(**arguments), __grains__.get("host", "this host"))
 
 
 def export(backend=None):
@@ -565,9 +577,7 @@ def export(backend=None):
         salt '*' multihoming.export
         salt-call --out=yaml multihoming.export
     """
-    data, _ = _data(backend=backend)
-    name = data.get("backend", "auto") if isinstance(data, dict) else "auto"
-    return _call(ask.export, name)
+    return _call(_ask().export, _backend(backend))
 
 
 def _given(arguments):

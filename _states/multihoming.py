@@ -44,6 +44,8 @@ if "multihoming_host" in sys.modules and sys.modules["multihoming_host"].is_outd
 
 try:
     import multihoming_host as host
+    import multihoming_look as look
+    from multihoming_errors import ExpectedError
 
     MISSING = None
 except ImportError as err:
@@ -182,7 +184,7 @@ def interface_present(
     entry = {key: value for key, value in entry.items() if value is not None}
     ret = {"name": name, "result": True, "changes": {}, "comment": ""}
     try:
-        known = host.read_tables().ids
+        known = look.read_tables().ids
         if table_id is None and table not in known:
             return _unknown_table(ret, table)
         data = {
@@ -191,7 +193,7 @@ def interface_present(
             "backend": backend,
         }
         return _report(ret, _run(data, [table]))
-    except host.EXPECTED as err:
+    except ExpectedError as err:
         return {**ret, "result": False, "comment": str(err)}
 
 
@@ -220,7 +222,7 @@ def interface_absent(name, table=None, backend="auto"):
         tables = [table] if table else host.tables_of(name, backend)
         data = {"tables": {}, "interfaces": {}, "backend": backend}
         return _report(ret, _run(data, tables))
-    except host.HostError as err:
+    except ExpectedError as err:
         return {**ret, "result": False, "comment": str(err)}
 
 
@@ -264,15 +266,15 @@ def _table(name, id_, find, *arguments):
     """Report the edits that ``find`` returns, made unless in test mode."""
     ret = {"name": name, "result": True, "changes": {}, "comment": ""}
     try:
-        old = host.read_tables().ids.get(name)
+        old = look.read_tables().ids.get(name)
         edits = find(*arguments) if __opts__["test"] else host.commit_table(find, *arguments)
-    except host.EXPECTED as err:
+    except ExpectedError as err:
         return {**ret, "result": False, "comment": str(err)}
     return _report(
         ret,
         {
             "tables": {name: {"old": old, "new": id_}} if old != id_ else {},
-            "files": {e.path: host.files.diff(e) for e in edits if not host.is_record(e)},
+            "files": host.diffs(edits),
         },
     )
 

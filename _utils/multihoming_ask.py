@@ -7,25 +7,26 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from types import ModuleType
 from typing import Any
 
-import multihoming_backend_none as none
 import multihoming_config as config
 import multihoming_desired as desired
 import multihoming_diagnose as diagnose
+import multihoming_examine as examine_
 import multihoming_export as export_
 import multihoming_host as host
 import multihoming_kernel as kernel
+import multihoming_look as look
 import multihoming_model as model
 import multihoming_reply_path as reply_path
 import multihoming_rt_tables as rt_tables
 import multihoming_survey as survey
+import multihoming_work as work
+from multihoming_backend import AUTO, NONE, Kept, Said, named
+from multihoming_errors import ContentError, HostError, as_host_error
 from multihoming_finding import Finding
-from multihoming_host import HostError
+from multihoming_model import Found
 from multihoming_numbers import BY_HAND, RESERVED_TABLES
 
 
@@ -34,8 +35,8 @@ def path_of_reply(address: Any, client: Any, interface: Any = None) -> dict[str,
 
     Raises HostError when there is no such flow on this host.
     """
-    with host.as_host_error():
-        names = {id_: name for name, id_ in host.read_tables().ids.items()}
+    with as_host_error():
+        names = {id_: name for name, id_ in look.read_tables().ids.items()}
         state = kernel.read()
         links = state.links
         try:
@@ -62,9 +63,9 @@ def _has_gateway(family: int, link: model.Link) -> bool:
     answers = kernel.route_get(reply_path.ask_gateway(family, link))
     if any(reply_path.is_default(answer, link.name) for answer in answers):
         return True
-    backend = next((backend for backend in host.BACKENDS if backend.in_charge()), none)
-    found, _ = backend.interfaces([link.name])
-    return any(family in gateways for _, gateways in found.values())
+    keepers, names = look.backends(AUTO, [link.name], [])
+    kept = look.keep(names, keepers, [link.name]).values()
+    return any(family in said.gateways for each in kept for said in each.interfaces.values())
 
 
 def _request(asked: reply_path.Flow, arrives: str | None) -> model.Answer | None:
@@ -92,9 +93,9 @@ def findings(data: Any, there: bool) -> list[Finding]:
 
 def examine(data: Any, there: bool) -> tuple[survey.Survey, list[Finding]]:
     """Return what this host is, with the findings; arguments and errors as in ``findings``."""
-    with host.as_host_error():
+    with as_host_error():
         wanted, errors = config.parse(data) if there else (config.Config(), [])
-        taken = survey.take(host.read_tables().ids, wanted)
+        taken = examine_.take(look.read_tables().ids, wanted)
         found = [diagnose.invalid_pillar(errors)] if errors else []
         return taken, found + diagnose.findings(taken)
 
@@ -102,23 +103,22 @@ def examine(data: Any, there: bool) -> tuple[survey.Survey, list[Finding]]:
 # --- what is there already --------------------------------------------------------------------
 
 
-def export(backend_name: str = "auto") -> dict[str, Any]:
+def export(backend_name: str = AUTO) -> dict[str, Any]:
     """Return the pillar for what this host does already; see ``multihoming.export``.
 
     Where ``auto`` finds no backend in charge, the pillar is one for the kernel only. Raises
     HostError.
     """
-    with host.as_host_error():
-        errors: list[str] = []
-        backend = host.find_backend(backend_name, errors)
-        if errors and backend_name != "auto":
-            raise HostError(errors)
-        outcome = export_.export(_seen(backend))
+    with as_host_error():
+        links = kernel.read().links
+        keepers, names = look.backends(backend_name, links, [])
+        kept = look.keep(names, keepers, links)
+        outcome = export_.export(_seen(kept))
         pillar = dict(outcome.pillar)
-        if not backend.in_charge():
-            pillar["backend"] = backend.NAME
+        if not names or names != look.in_charge(links):
+            pillar["backend"] = NONE if backend_name == AUTO else backend_name
         left_out, notes = _trial(pillar)
-        default, why_not = _default_gateway(backend, pillar, [*left_out, *notes])
+        default, why_not = _default_gateway(kept, pillar, [*left_out, *notes])
     return {
         "multihoming": {**pillar, **default},
         "left_out": [*outcome.left_out, *left_out, *why_not],
@@ -126,29 +126,25 @@ def export(backend_name: str = "auto") -> dict[str, Any]:
     }
 
 
-def _seen(backend: ModuleType) -> export_.Seen:
-    tables = host.read_tables()
-    used = export_.tables_in_use(kernel.read().rules) | kernel.tables(BY_HAND)
-    texts = backend.read()
-    # `owned` looks for tables that it is told of; any number in the files may be one.
-    numbers = {int(word) for text in texts.values() for word in re.findall(r"[0-9]{1,10}", text)}
-    served_ = host.served(
-        backend, texts, frozenset({*used, *numbers, *tables.ids.values()}), tables.ids
-    )
-    state = kernel.read({*used, *served_} - RESERVED_TABLES.keys(), defaults=True)
-    said, unreadable = backend.interfaces(state.links)
+def _seen(kept: Mapping[str, Kept]) -> export_.Seen:
+    tables = look.read_tables()
+    lines = [line for name, each in kept.items() for line in named(name).lines(each, tables.ids)]
+    served = work.served(lines, None, tables.ids)
+    used = export_.tables_in_use(kernel.read().rules) | kernel.tables(BY_HAND) | served.keys()
+    state = kernel.read(used - RESERVED_TABLES.keys(), defaults=True)
+    said = {dev: said for each in kept.values() for dev, said in each.interfaces.items()}
+    unreadable = {dev: why for each in kept.values() for dev, why in each.unreadable.items()}
+    live = desired.gateways_by_device(state.defaults)
     found = {
-        dev: replace(
-            desired.Found(*said.get(dev, ())),
-            defaults=desired.gateways_through(dev, state.defaults),
-        )
+        dev: Found(told.addresses, told.gateways, live.get(dev, {}), told.dynamic)
         for dev in state.links
+        if (told := said.get(dev, Said()))
     }
-    return export_.Seen(state.links, state.rules, state.routes, tables, served_, found, unreadable)
+    return export_.Seen(state.links, state.rules, state.routes, tables, served, found, unreadable)
 
 
 def _default_gateway(
-    backend: ModuleType, pillar: Mapping[str, Any], without: Sequence[str]
+    kept: Mapping[str, Kept], pillar: Mapping[str, Any], without: Sequence[str]
 ) -> tuple[dict[str, str], list[str]]:
     """Return the pillar's ``default_gateway`` when the files say so and it changes nothing.
 
@@ -157,9 +153,11 @@ def _default_gateway(
 
     The second is why it is left out.
     """
+    chosen: dict[str, str] = {}
     try:
-        chosen = backend.chosen_default()
-    except model.ContentError as err:
+        for name, each in kept.items():
+            chosen |= named(name).chosen_default(each)
+    except ContentError as err:
         return {}, [f"default_gateway: {err}"]
     if not chosen:
         return {}, []
@@ -168,10 +166,8 @@ def _default_gateway(
         return {}, [f"default_gateway: {said} are two interfaces, and the pillar names one"]
     default = {"default_gateway": next(iter(chosen.values()))}
     left_out, notes = _trial({**pillar, **default})
-    more = [text for text in (*left_out, *notes) if text not in without]
-    return (
-        ({}, [f"default_gateway: with {said}, {text}" for text in more]) if more else (default, [])
-    )
+    more = [f"default_gateway: with {said}, {t}" for t in (*left_out, *notes) if t not in without]
+    return ({}, more) if more else (default, [])
 
 
 def _trial(pillar: Mapping[str, Any]) -> tuple[list[str], list[str]]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import multihoming_files as files
 import multihoming_ifcfg as ifcfg
@@ -19,15 +20,20 @@ import multihoming_iproute2 as iproute2
 import multihoming_model as model
 import multihoming_rules as rules_
 import multihoming_shell as shell
+from multihoming_backend import Claim, Default, Kept, Line, Stamps
+from multihoming_edit import Edit
+from multihoming_errors import ContentError
+from multihoming_lazy import shared_code
 from multihoming_numbers import MAIN
-from multihoming_values import c_number, network_of, parse_interface
+from multihoming_values import network_of, parse_interface
+
+if TYPE_CHECKING:
+    from multihoming_finding import Finding
+    from multihoming_survey import Survey
 
 NAME = "network-scripts"
-# What the interfaces' own files say, and main's default route in them.
-interfaces = ifcfg.interfaces
-defaults = ifcfg.defaults
-keep_default = ifcfg.keep_default
-chosen_default = ifcfg.chosen_default
+STAMPS = Stamps()  # the scripts run plain `ip route add` and `ip rule add`
+PATIENCE = 0.0
 
 _KINDS = ("route", "route6", "rule", "rule6")
 _FILE = re.compile(r"(route6?|rule6?)-(.+)")
@@ -36,10 +42,16 @@ _SOURCED = re.compile(r"^[ \t]*ADDRESS[0-9]+=", re.MULTILINE)
 # lines have to name such a table by its id.
 _MAX_NAMED = 2**31 - 1
 _LOST = "# never loaded: "
+_NETWORKMANAGER = "/run/NetworkManager/devices"
+_SCRIPT = os.path.join(ifcfg.FOLDER, "ifup-routes")
+_DISPATCHERS = tuple(
+    os.path.join(folder, "10-ifcfg-rh-routes.sh")
+    for folder in ("/etc/NetworkManager/dispatcher.d", "/usr/lib/NetworkManager/dispatcher.d")
+)
 
 
 @dataclass(frozen=True)
-class Line:
+class _Line:
     """A line of a route or rule file.
 
     ours
@@ -62,93 +74,134 @@ class _Known:
     loadable: Mapping[str, int]
 
 
-def in_charge() -> bool:
-    """Tell whether this host's network is configured by network-scripts."""
-    return os.path.isdir(ifcfg.FOLDER) and not os.path.isdir("/run/NetworkManager/devices")
+# --- looking ----------------------------------------------------------------------------------
 
 
-def read() -> dict[str, str]:
-    """Return path -> text of all route and rule files that the scripts would load."""
-    texts = {}
-    for name in files.names(ifcfg.FOLDER):
-        if _FILE.fullmatch(name) and not ifcfg.COPY.search(name):
-            path = os.path.join(ifcfg.FOLDER, name)
-            texts[path] = files.read(path) or ""
-    return texts
+def claims(devices: Iterable[str]) -> dict[str, Claim]:
+    """Claim every interface where the scripts are there and NetworkManager does not run.
+
+    The claim is sure of one that has an ifcfg file.
+    """
+    if not os.path.isdir(ifcfg.FOLDER) or os.path.isdir(_NETWORKMANAGER):
+        return {}
+    names = set(files.names(ifcfg.FOLDER))
+    return {
+        dev: Claim(os.path.join(ifcfg.FOLDER, f"ifcfg-{dev}"))
+        if f"ifcfg-{dev}" in names
+        else Claim(ifcfg.FOLDER, sure=False)
+        for dev in devices
+    }
+
+
+def look(devices: Iterable[str]) -> Kept:
+    """Read the route and rule files, and the ifcfg files where any interface is asked for."""
+    devices = list(devices)
+    names = [name for name in files.names(ifcfg.FOLDER) if _is_read(name, bool(devices))]
+    paths = [os.path.join(ifcfg.FOLDER, name) for name in names]
+    paths += [ifcfg.NETWORK] if devices else []
+    texts = {path: text for path in paths if (text := files.read(path)) is not None}
+    found, unreadable = ifcfg.interfaces(texts, devices) if devices else ({}, {})
+    return Kept(texts, found, unreadable, _unloaded(filter(device, texts)))
+
+
+def _is_read(name: str, with_ifcfg: bool) -> bool:
+    if _FILE.fullmatch(name):
+        return not ifcfg.COPY.search(name)
+    return with_ifcfg and ifcfg.is_ifcfg(name)
+
+
+def _unloaded(paths: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Return path -> why nothing loads a route or rule file, and the remedy."""
+    if os.path.isdir(_NETWORKMANAGER):
+        has_dispatcher = any(map(os.path.exists, _DISPATCHERS))
+        reasons = ((path, _unheard_by_networkmanager(path, has_dispatcher)) for path in paths)
+        return {path: reason for path, reason in reasons if reason}
+    if os.access(_SCRIPT, os.X_OK):
+        return {}
+    missing = (f"there is no {_SCRIPT} that could be run", "dnf install network-scripts")
+    return dict.fromkeys(paths, missing)
+
+
+def _unheard_by_networkmanager(path: str, has_dispatcher: bool) -> tuple[str, str] | None:
+    if not os.path.exists(os.path.join(ifcfg.FOLDER, f"ifcfg-{device(path)}")):
+        return (
+            "NetworkManager is in charge, and has no ifcfg file for that interface",
+            "nmcli connection modify CONNECTION +ipv4.routes ROUTE +ipv4.routing-rules RULE",
+        )
+    if _kind(path).startswith("rule") and not has_dispatcher:
+        return (
+            f"NetworkManager is in charge, without {os.path.basename(_DISPATCHERS[0])}, its "
+            "dispatcher script for rule files",
+            "dnf install NetworkManager-dispatcher-routing-rules",
+        )
+    return None
 
 
 def device(path: str) -> str | None:
-    """Return the interface a route or rule file is for."""
+    """Return the interface a route or rule file is for; None when it is no such file."""
     match = _FILE.fullmatch(os.path.basename(path))
     return match[2] if match else None
 
 
-def owned(
-    texts: Mapping[str, str], ids: frozenset[int], tables: Mapping[str, int]
-) -> dict[str, frozenset[int]]:
-    """Return path -> ids of the owned tables that the file has lines for."""
-    found = {}
-    for path, text in texts.items():
-        named = frozenset(
-            id_ for raw in _logical_lines(text) if (id_ := _table(path, raw, tables)) in ids
-        )
-        if named:
-            found[path] = named
-    return found
+# --- main's default route -----------------------------------------------------------------------
 
 
-def rules(texts: Mapping[str, str], tables: Mapping[str, int]) -> list[model.Rule]:
-    """Return the rules that the files make the scripts load.
+def defaults(kept: Kept) -> list[model.Route]:
+    """Return main's default routes that the scripts make."""
+    return ifcfg.defaults(kept.texts)
 
-    texts
-        Path -> text, from ``read``.
-    tables
-        Name -> id, from rt_tables.
-    """
-    items = (
-        _item(path, raw, tables)
-        for path, text in texts.items()
-        if _kind(path).startswith("rule")
-        for raw in _logical_lines(text)
-        if not ifcfg.BLANK_OR_COMMENT.fullmatch(raw)
-    )
-    return [item for item in items if isinstance(item, model.Rule)]
+
+def chosen_default(kept: Kept) -> dict[str, str]:
+    """Return GATEWAYDEV and IPV6_DEFAULTDEV of /etc/sysconfig/network, where they are set."""
+    return ifcfg.chosen_default(kept.texts)
+
+
+def problems(kept: Kept, default: Default) -> list[str]:
+    """Return what in the files is in the way of the default route, with the remedy."""
+    return ifcfg.problems(kept.texts, default)
+
+
+# --- what the files should say ------------------------------------------------------------------
 
 
 def render(
-    texts: Mapping[str, str],
+    kept: Kept,
     policies: Mapping[str, model.Policy],
     ours: rules_.Ours,
     tables: Mapping[str, int],
     future: Mapping[str, int],
-) -> dict[str, str | None]:
-    """Return path -> new text of the files to change; None deletes a file that says nothing more.
-
-    texts
-        Path -> text, from ``read``.
-    policies
-        Interface -> what its files have to say.
-    ours
-        What is owned: lines that make it are ours.
-    tables
-        Name -> id, from rt_tables as it is.
-    future
-        Name -> id, from rt_tables as it will be: the names that can be loaded.
+    default: Default | None = None,
+) -> list[Edit]:
+    """Return the edits of the files; one that says nothing more is deleted.
 
     A file whose lines mean what they should stays as it is, to the letter.
     """
-    paths = [*texts, *(_path(kind, dev) for dev in policies for kind in _KINDS)]
+    written = filter(device, kept.texts)
+    paths = [*written, *(_path(kind, dev) for dev in policies for kind in _KINDS)]
     loadable = {name: id_ for name, id_ in future.items() if id_ <= _MAX_NAMED}
     known = _Known(ours, {**tables, **future}, loadable)
     names = {id_: name for name, id_ in known.loadable.items()}
-    edits = {}
+    edits = []
     for path in dict.fromkeys(paths):
-        text = texts.get(path, "")
+        text = kept.texts.get(path, "")
         items = _items(path, policies.get(device(path) or ""))
         after = _render(path, text, items, known, names)
         if after != text:
-            edits[path] = after or None
+            edits.append(Edit(NAME, path, kept.texts.get(path), after or None))
+    if default:
+        before = kept.texts.get(ifcfg.NETWORK)
+        after = ifcfg.keep_default(kept.texts, default)
+        edits += [Edit(NAME, ifcfg.NETWORK, before, after)] if after != before else []
     return edits
+
+
+def write(edits: Sequence[Edit]) -> None:
+    """Write the files."""
+    files.write(edits)
+
+
+def activate(_devices: Sequence[str]) -> None:
+    """Do nothing: the scripts read the files when an interface comes up, and not before."""
 
 
 def _path(kind: str, dev: str) -> str:
@@ -225,7 +278,7 @@ def _text(item: model.Route | model.Rule, names: Mapping[int, str]) -> str:
     return iproute2.text(item, name)
 
 
-def _replaced(lines: Sequence[Line], block: list[str]) -> str:
+def _replaced(lines: Sequence[_Line], block: list[str]) -> str:
     """Put our block where our first line stood, else at the end."""
     place = next((index for index, line in enumerate(lines) if line.ours), len(lines))
     before = [line.raw for line in lines[:place]]
@@ -240,24 +293,19 @@ def _table(path: str, raw: str, tables: Mapping[str, int]) -> int | None:
     """Return the id of the table that a line names."""
     if ifcfg.BLANK_OR_COMMENT.fullmatch(raw):
         return None
-    name = iproute2.table_word(_words(raw), "rule" if _kind(path).startswith("rule") else "route")
-    if name is None or name in tables:
-        return tables.get(name or "")
-    try:
-        return c_number(name)
-    except ValueError:
-        return None
+    kind = "rule" if _kind(path).startswith("rule") else "route"
+    return iproute2.table_id(iproute2.table_word(_words(raw), kind), tables)
 
 
-def _line(path: str, raw: str, known: _Known) -> Line:
+def _line(path: str, raw: str, known: _Known) -> _Line:
     table = _table(path, raw, known.tables)
     if table in known.ours.tables:
-        return Line(raw, True, _item(path, raw, known.loadable))
+        return _Line(raw, True, _item(path, raw, known.loadable))
     if table == MAIN and known.ours.into_main:
         item = _item(path, raw, known.loadable)
         if item and item in known.ours:
-            return Line(raw, True, item)
-    return Line(raw)
+            return _Line(raw, True, item)
+    return _Line(raw)
 
 
 def _item(path: str, raw: str, tables: Mapping[str, int]) -> model.Route | model.Rule | None:
@@ -286,15 +334,15 @@ def _through(route: model.Route, dev: str) -> model.Route:
 # --- ADDRESSn files ---------------------------------------------------------------------------
 
 
-def _converted(path: str, text: str, lines: Iterable[Line]) -> list[Line]:
+def _converted(path: str, text: str, lines: Iterable[_Line]) -> list[_Line]:
     """Return the lines that say in ip's words what a sourced file did.
 
     Only ADDRESS0 up to the first gap was ever loaded. Lines that were not are kept as comments, so
     that the conversion brings nothing to life.
     """
     routes = _sourced_routes(path, shell.assignments(path, text))
-    converted = [Line(route) for route in routes]
-    kept: list[Line] = []
+    converted = [_Line(route) for route in routes]
+    kept: list[_Line] = []
     for line in lines:
         variables = shell.assignments(path, line.raw)
         loaded = [name for name in variables if _is_loaded(name, len(routes))]
@@ -304,7 +352,7 @@ def _converted(path: str, text: str, lines: Iterable[Line]) -> list[Line]:
         if line.ours or ifcfg.BLANK_OR_COMMENT.fullmatch(line.raw):
             kept.append(line)
         elif not loaded or len(loaded) < len(variables):
-            kept += [Line(f"{_LOST}{part.strip()}") for part in line.raw.split("\n")]
+            kept += [_Line(f"{_LOST}{part.strip()}") for part in line.raw.split("\n")]
     return kept
 
 
@@ -323,77 +371,64 @@ def _sourced_routes(path: str, values: Mapping[str, str]) -> list[str]:
             _, host, length = parse_interface(f"{address}/{mask}")
             via = f" via {ifcfg.next_hop(gateway, 4)}" if gateway else ""
         except ValueError as err:
-            raise model.ContentError(f"{path}: ADDRESS{number} to GATEWAY{number}: {err}") from None
+            raise ContentError(f"{path}: ADDRESS{number} to GATEWAY{number}: {err}") from None
         routes.append(f"{network_of(host, length)}{via} dev {device(path)}")
     return routes
 
 
-# --- for people who look for faults -----------------------------------------------------------
+# --- what is in the files -----------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """A line of a route or rule file that the loader hands to ``ip``.
+def lines(kept: Kept, tables: Mapping[str, int]) -> list[Line]:
+    """Return the lines of all route and rule files, in their order, comments left out.
 
-    table
-        The name or number in it, None for main.
-    item
-        What it makes, None when that can't be told or it is refused.
-    crlf
-        It ends in CR, which spoils it.
+    Those of an ADDRESSn file are what the loader makes of it, and then what gets lost in it: lines
+    in ip's words, and numbers that come after a gap.
     """
-
-    path: str
-    raw: str
-    table: str | None
-    item: model.Route | model.Rule | None
-    crlf: bool = False
-
-
-def loaded_lines(texts: Mapping[str, str], tables: Mapping[str, int]) -> list[Loaded]:
-    """Return what the loader hands to ``ip``, of all files, in their order.
-
-    texts
-        Path -> text, from ``read``.
-    tables
-        Name -> id, of the tables that iproute2 can look up.
-    """
-    found = []
-    for path, text in texts.items():
-        for raw in _handed_over(path, text):
-            kind = "rule" if _kind(path).startswith("rule") else "route"
-            table = iproute2.table_word(_words(raw), kind)
-            item = _item(path, raw, tables)
-            found.append(Loaded(path, raw.strip(), table, item, "\r" in raw))
-    return found
+    # No more than these can be looked up by the loader.
+    loadable = {name: id_ for name, id_ in tables.items() if id_ <= _MAX_NAMED}
+    return [
+        line
+        for path, text in kept.texts.items()
+        if device(path)
+        for line in _lines_of(path, text, loadable)
+    ]
 
 
-def _handed_over(path: str, text: str) -> list[str]:
-    if _is_sourced(path, text):
-        try:
-            return _sourced_routes(path, shell.assignments(path, text))
-        except model.ContentError:
-            return []
+def _lines_of(path: str, text: str, tables: Mapping[str, int]) -> Iterator[Line]:
+    dev, kind = device(path), "rule" if _kind(path).startswith("rule") else "route"
+    sourced = kind == "route" and bool(_SOURCED.search(text))
+    for raw in _sourced_lines(path, text) if sourced else _said(text):
+        item = _item(path, raw, tables)
+        yield Line(path, dev, raw, iproute2.table_word(_words(raw), kind), item)
+    for raw in _lost_lines(path, text) if sourced else ():
+        yield Line(path, dev, raw, iproute2.table_word(_words(raw), kind), lost=True)
+
+
+def _said(text: str) -> list[str]:
     return [raw for raw in _logical_lines(text) if not ifcfg.BLANK_OR_COMMENT.fullmatch(raw)]
 
 
-def _is_sourced(path: str, text: str) -> bool:
-    return _kind(path).startswith("route") and bool(_SOURCED.search(text))
-
-
-def lost_lines(path: str, text: str) -> list[str]:
-    """Return the lines of an ADDRESSn file that nothing is made of.
-
-    These are lines in ip's words, and numbers that come after a gap.
-    """
-    if not _is_sourced(path, text):
+def _sourced_lines(path: str, text: str) -> list[str]:
+    try:
+        return _sourced_routes(path, shell.assignments(path, text))
+    except ContentError:
         return []
-    count = len(_handed_over(path, text))
-    lost = []
+
+
+def _lost_lines(path: str, text: str) -> Iterator[str]:
+    count = len(_sourced_lines(path, text))
     for raw in _logical_lines(text):
         named = [name for name in shell.assignments(path, raw) if f"{name}=" in raw]
         numbered = [name for name in named if re.fullmatch(r"(ADDRESS|NETMASK|GATEWAY)\d+", name)]
         in_vain = any(not _is_loaded(name, count) for name in numbered)
         if in_vain or not (named or ifcfg.BLANK_OR_COMMENT.fullmatch(raw)):
-            lost.append(raw)
-    return lost
+            yield raw
+
+
+def findings(kept: Kept, survey: Survey) -> Iterable[Finding]:
+    """Return what is wrong with the files; see ``multihoming_network_scripts_checks``."""
+    with shared_code():
+        import multihoming_network_scripts_checks as checks  # noqa: PLC0415
+
+    return checks.findings(kept, survey)

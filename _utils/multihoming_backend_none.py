@@ -1,66 +1,72 @@
-"""Backend ``none``: the kernel only. Nothing is kept in files, all of it is gone at reboot."""
+"""Backend ``none``: the kernel only. Nothing is kept, and all of it is gone at the next start."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from multihoming_backend import Claim, Kept, Line, Stamps
+from multihoming_edit import Edit
+from multihoming_model import Route
+
+if TYPE_CHECKING:
+    from multihoming_finding import Finding
 
 NAME = "none"
+STAMPS = Stamps()
+PATIENCE = 0.0
 
 
-def in_charge() -> bool:
-    """Tell whether ``backend: auto`` may choose it: never, somebody has to say so."""
-    return False
-
-
-def read() -> dict[str, str]:
-    """Return path -> text of the files it keeps: none."""
+def claims(_devices: Iterable[str]) -> dict[str, Claim]:
+    """Claim nothing: somebody has to ask for it."""
     return {}
 
 
-def interfaces(_devices: Iterable[str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return what its files say of interfaces, and what can't be understood: nothing."""
-    return {}, {}
+def look(_devices: Iterable[str]) -> Kept:
+    """Return that nothing is kept."""
+    return Kept()
 
 
-def defaults(_dev: str, _gateways: Mapping[int, str]) -> tuple[list[Any], list[str]]:
-    """Return the default routes that its files make, and what is in the way: nothing."""
-    return [], []
-
-
-def keep_default(_dev: str, _gateways: Mapping[int, str]) -> list[Any]:
-    """Return the edits of files that choose the default gateway: none."""
+def lines(_kept: Kept, _tables: Mapping[str, int]) -> list[Line]:
+    """Return no lines."""
     return []
 
 
-def chosen_default() -> dict[str, str]:
-    """Return variable -> the interface that its files name for the default route: none."""
+def defaults(_kept: Kept) -> list[Route]:
+    """Return no default routes."""
+    return []
+
+
+def chosen_default(_kept: Kept) -> dict[str, str]:
+    """Return that nothing names an interface."""
     return {}
 
 
-def rules(_texts: Mapping[str, str], _tables: Mapping[str, int]) -> list[Any]:
-    """Return the rules that the files make the scripts load: none."""
+def problems(_kept: Kept, _default: Any) -> list[str]:
+    """Return that nothing is in the way."""
     return []
 
 
 def render(
-    _texts: Mapping[str, str],
-    _policies: Mapping[str, Any],
+    _kept: Kept,
+    _policies: Any,
     _ours: Any,
     _tables: Mapping[str, int],
     _future: Mapping[str, int],
-) -> dict[str, str | None]:
-    """Return path -> new text of files to change: none."""
-    return {}
+    _default: Any = None,
+) -> list[Edit]:
+    """Return no edits."""
+    return []
 
 
-def owned(
-    _texts: Mapping[str, str], _owned: frozenset[int], _tables: Mapping[str, int]
-) -> dict[str, frozenset[int]]:
-    """Return path -> ids of the owned tables that the file has lines for: none."""
-    return {}
+def write(_edits: Sequence[Edit]) -> None:
+    """Do nothing."""
 
 
-def device(_path: str) -> str | None:
-    """Return the interface a file is for: it has no files."""
-    return None
+def activate(_devices: Sequence[str]) -> None:
+    """Do nothing."""
+
+
+def findings(_kept: Kept, _survey: Any) -> list[Finding]:
+    """Return that nothing is wrong."""
+    return []

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import multihoming_backend as backends
 import multihoming_model as model
 import multihoming_rt_tables as rt_tables
 from multihoming_numbers import KERNEL_PRIORITIES, MAIN_PRIORITY, RESERVED_TABLES, SCOPES, U32
@@ -35,8 +36,6 @@ from multihoming_values import (
 )
 
 DEFAULT_PRIORITY = 20000
-BACKENDS = ("auto", "network-scripts", "none")
-_PLANNED_BACKENDS = ("networkmanager", "networkd", "netplan", "ifupdown")
 
 KEYS = (
     "tables",
@@ -57,6 +56,7 @@ INTERFACE_KEYS = (
     "routes",
     "rules",
     "optional",
+    "backend",
 )
 ROUTE_KEYS = ("to", "via", "src", "metric", "scope", "mtu", "onlink", "type", "nexthops")
 NEXTHOP_KEYS = ("via", "dev", "weight")
@@ -114,6 +114,7 @@ class Interface:
     routes: tuple[Spec, ...] = ()
     rules: tuple[Spec, ...] = ()
     optional: bool = False
+    backend: str | None = None
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ class Config:
     interfaces: Mapping[str, Interface] = field(default_factory=dict)
     default_gateway: str | None = None
     sysctl: Mapping[str, str] = field(default_factory=dict)
-    backend: str = "auto"
+    backend: str = backends.AUTO
 
 
 def parse(data: Any) -> tuple[Config, list[str]]:
@@ -158,7 +159,7 @@ def parse(data: Any) -> tuple[Config, list[str]]:
     if "default_gateway" in data:
         default_gateway = _checked("default_gateway", data["default_gateway"], parse_device, errors)
     sysctl = _sysctl(data.get("sysctl", {}), errors)
-    backend = _checked("backend", data.get("backend", "auto"), _backend, errors)
+    backend = _checked("backend", data.get("backend", "auto"), check_backend, errors)
     return Config(tables, interfaces, default_gateway, sysctl, backend or "auto"), errors
 
 
@@ -341,6 +342,8 @@ def _interface(
         "routes": _specs(where, entry, "routes", _route_spec, errors),
         "rules": _specs(where, entry, "rules", _rule_spec, errors),
     }
+    if "backend" in entry:
+        fields["backend"] = _checked(f"{where}.backend", entry["backend"], check_backend, errors)
     if table_name is None or table_name not in tables or priority is None:
         return None
     if fields["keep_main_routes"] and priority < 3:
@@ -662,12 +665,12 @@ def _goto_forward(where: str, rules: Iterable[Spec], priority: int, errors: list
 # --- the rest ---------------------------------------------------------------------------------
 
 
-def _backend(value: Any) -> str:
-    if value in _PLANNED_BACKENDS:
-        raise ValueError(
-            f"{show(value)} is not supported yet; write network-scripts, or none (kernel only)"
-        )
-    return _one_of(value, BACKENDS)
+def check_backend(value: Any) -> str:
+    """Return the name of a backend, or ``auto``; raises ValueError when there is none of it."""
+    if value in backends.PLANNED:
+        ways = ", ".join(backends.BACKENDS)
+        raise ValueError(f"{show(value)} is not supported yet; write one of {ways}")
+    return _one_of(value, (backends.AUTO, *backends.BACKENDS))
 
 
 def _sysctl(raw: Any, errors: list[str]) -> dict[str, str]:

@@ -15,8 +15,7 @@ import multihoming_iproute2 as iproute2
 import multihoming_model as model
 import multihoming_values as values
 from multihoming_config import Config
-from multihoming_desired import Found
-from multihoming_model import Link, Route
+from multihoming_model import Found, Link, Route
 from multihoming_numbers import BOOT, RA, RENEWED
 
 # What a route says beside its next hop goes along, but for what is part of a next hop, and for what
@@ -31,13 +30,16 @@ class Chosen:
     gateways
         Family -> next hop; a family without one is left as it is.
     scripted
-        The default routes that the network manager's files make, if each interface had its way.
+        The default routes that network managers make, if each interface had its way.
+    protocol
+        What the manager of that interface stamps on its routes.
     """
 
     interface: str
     gateways: Mapping[int, str]
     onlink: bool = False
     scripted: tuple[Route, ...] = ()
+    protocol: int = BOOT
 
 
 def choose(
@@ -206,8 +208,10 @@ def _scripted(family: int, chosen: Chosen) -> Route:
     for route in chosen.scripted:
         if route.family == family and _is_mine(route, chosen):
             return route
-    gateway = chosen.gateways[family]
-    return model.default_route(family, gateway, chosen.interface, onlink=chosen.onlink)
+    plain = model.default_route(
+        family, chosen.gateways[family], chosen.interface, onlink=chosen.onlink
+    )
+    return replace(plain, protocol=chosen.protocol)
 
 
 def _is_mine(route: Route, chosen: Chosen) -> bool:
@@ -243,5 +247,5 @@ def _in_place_of(winner: Route | None, family: int, chosen: Chosen) -> Route:
         onlink=plain.onlink,
         nexthops=(),
         other=tuple(pair for pair in winner.other if pair[0] not in _LEFT_BEHIND),
-        protocol=BOOT if winner.protocol in RENEWED else winner.protocol,
+        protocol=chosen.protocol if winner.protocol in RENEWED else winner.protocol,
     )

@@ -7,7 +7,7 @@ about a pillar that does not fit its host are born.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import multihoming_iproute2 as iproute2
@@ -16,26 +16,11 @@ import multihoming_rules as rules_
 import multihoming_values as values
 import netaddr
 from multihoming_config import Config, Interface, Spec
-from multihoming_model import Link, Policy, Route, Rule
+from multihoming_model import Found, Link, Policy, Route, Rule
 from multihoming_numbers import FAMILIES
 from multihoming_values import Address
 
 _Claim = tuple[str, Rule]  # an interface and one of its rules
-
-
-@dataclass(frozen=True)
-class Found:
-    """What is known of an interface besides its entry.
-
-    addresses, gateways
-        From the backend's files.
-    defaults
-        Family -> gateway of the live default route through it.
-    """
-
-    addresses: tuple[Address, ...] = ()
-    gateways: Mapping[int, str] = field(default_factory=dict)
-    defaults: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -93,14 +78,19 @@ def policies(wanted: Config, links: Mapping[str, Link], found: Mapping[str, Foun
     return Desired(made, skipped, tuple(errors))
 
 
-def gateways_through(dev: str, routes: Iterable[Route]) -> dict[int, str]:
-    """Return family -> next hop of the first default route that leaves by an interface."""
-    gateways: dict[int, str] = {}
+def gateways_by_device(routes: Iterable[Route]) -> dict[str, dict[int, str]]:
+    """Return interface -> family -> next hop of the first default route that leaves by it."""
+    found: dict[str, dict[int, str]] = {}
     for route in routes:
         for hop in route.nexthops or (route,):
-            if route.to == "default" and hop.dev == dev and hop.via:
-                gateways.setdefault(route.family, hop.via)
-    return gateways
+            if route.to == "default" and hop.dev and hop.via:
+                found.setdefault(hop.dev, {}).setdefault(route.family, hop.via)
+    return found
+
+
+def gateways_through(dev: str, routes: Iterable[Route]) -> dict[int, str]:
+    """Return family -> next hop of the first default route that leaves by an interface."""
+    return gateways_by_device(routes).get(dev, {})
 
 
 def _absent(interface: Interface, links: Mapping[str, Link]) -> str | None:
@@ -140,9 +130,10 @@ def _policy(
     gateways = _gateways(interface, addresses, found)
     where = f"interfaces.{interface.name}"
     if not addresses:
+        dynamic = "its configuration says DHCP or SLAAC; " if found.dynamic else ""
         errors.append(
-            f"{where}: {interface.name} has no address of its own that stays (temporary and DHCP "
-            "addresses don't count); write `addresses: [ADDRESS/LENGTH]`"
+            f"{where}: {interface.name} has no address of its own that stays ({dynamic}temporary "
+            "and DHCP addresses don't count); write `addresses: [ADDRESS/LENGTH]`"
         )
         return Policy(interface.name, interface.table)
     _check_live(where, addresses, link, errors)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+import multihoming_backend as backend
 import multihoming_diagnose_files as files
 import multihoming_reply_path as reply_path
 import multihoming_survey as survey_
@@ -35,6 +36,8 @@ from multihoming_survey import Path, Survey
 def findings(survey: Survey) -> list[Finding]:
     """Return what all checks find, the worst first."""
     found = [finding for check in CHECKS for finding in check(survey)]
+    for name, kept in survey.kept.items():
+        found += backend.named(name).findings(kept, survey)
     return sorted(
         found, key=lambda one: (SEVERITIES.index(one.severity), one.id, one.interface or "")
     )

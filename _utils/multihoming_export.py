@@ -21,8 +21,7 @@ import multihoming_model as model
 import multihoming_rt_tables as rt_tables
 import multihoming_rules as rules_
 import multihoming_values as values
-from multihoming_desired import Found
-from multihoming_model import Link, Route, Rule
+from multihoming_model import Found, Link, Route, Rule
 from multihoming_numbers import BOOT, BY_HAND, FAMILIES, KERNEL, MAIN, RESERVED_TABLES, UNSPEC
 
 # keep_main_routes depends on what the other entries say; they agree after two rounds.

@@ -1,4 +1,4 @@
-"""Files: read whole, written atomically, put back when something fails; and the lock.
+"""Files: read whole, written atomically; and the lock.
 
 Thin: knows nothing of what is in them.
 """
@@ -6,31 +6,22 @@ Thin: knows nothing of what is in them.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import errno
 import fcntl
+import logging
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from multihoming_edit import Edit
+from multihoming_errors import FileError
+
+log = logging.getLogger(__name__)
 
 LOCK = "/run/multihoming.lock"
 _LOCK_SECONDS = 120
-
-
-class FileError(Exception):
-    """A file can't be read or written; the message names it and says why."""
-
-
-@dataclass(frozen=True)
-class Edit:
-    """A file's text before and after; None where there is no such file."""
-
-    path: str
-    before: str | None
-    after: str | None
 
 
 def read(path: str) -> str | None:
@@ -54,40 +45,47 @@ def names(folder: str) -> list[str]:
         raise FileError(f"{folder} can't be read: {err.strerror}") from err
 
 
-def diff(edit: Edit) -> str:
-    """Return the unified diff of an edit."""
-    before = (edit.before or "").splitlines(keepends=True)
-    after = (edit.after or "").splitlines(keepends=True)
-    old = "/dev/null" if edit.before is None else edit.path
-    new = "/dev/null" if edit.after is None else edit.path
-    lines = list(difflib.unified_diff(before, after, old, new))
-    return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
+def refused(places: Iterable[str]) -> list[str]:
+    """Return which of the files can't be written because their file system is read-only."""
+    return [
+        f"{place} can't be written: Read-only file system; remount it writable, or, where an image "
+        "makes it so, put it there with the image"
+        for place in places
+        if _is_read_only(place)
+    ]
 
 
-def commit(edits: Iterable[Edit]) -> None:
-    """Write the edits in order; when one fails, restore those before it and raise FileError."""
-    done: list[Edit] = []
+def _is_read_only(path: str) -> bool:
+    path = os.path.realpath(path)
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+
+
+def write(edits: Iterable[Edit]) -> None:
+    """Make the edits in their order; those that are made already are passed over.
+
+    Raises FileError at the first that fails, or whose file was changed by somebody else after it
+    was read.
+    """
     for edit in edits:
-        try:
-            _put(edit.path, edit.after)
-        except OSError as err:
-            left = restore(done)
+        present = read(edit.place)
+        if _says(edit.place, present, edit.after):
+            continue
+        if not _says(edit.place, present, edit.before):
             raise FileError(
-                f"{edit.path} can't be written: {err.strerror or err}"
-                + (f"; restoring failed too: {left}" if left else "")
-            ) from err
-        done.append(edit)
-
-
-def restore(edits: Iterable[Edit]) -> str:
-    """Put back the texts from before, last first; return what went wrong, empty when nothing."""
-    trouble = []
-    for edit in list(edits)[::-1]:
+                f"{edit.place} was changed by somebody else meanwhile, and is left as it is"
+            )
         try:
-            _put(edit.path, edit.before)
+            _put(edit.place, edit.after)
         except OSError as err:
-            trouble.append(f"{edit.path}: {err.strerror or err}")
-    return "; ".join(trouble)
+            raise FileError(f"{edit.place} can't be written: {err.strerror or err}") from err
+        log.info("%s %s", "removed" if edit.after is None else "wrote", edit.place)
+
+
+def _says(path: str, present: str | None, text: str | None) -> bool:
+    """Tell whether a file has a text; of one that is no more, a symlink to it may have stayed."""
+    return present == text or (text is None and present == "" and os.path.islink(path))
 
 
 def _put(path: str, text: str | None) -> None:

@@ -14,9 +14,10 @@ from typing import Any
 
 import multihoming_iproute2 as iproute2
 import multihoming_rt_tables as rt_tables
+from multihoming_backend import Line
 from multihoming_model import Route, Rule
 from multihoming_numbers import FAMILIES, RESERVED_TABLES
-from multihoming_survey import Files, Survey
+from multihoming_survey import Survey
 
 SEVERITIES = ("error", "warning", "info")
 APPLY = "salt-call state.apply multihoming"
@@ -46,11 +47,6 @@ class Finding:
     def as_dict(self) -> dict[str, Any]:
         """Return it in plain JSON types."""
         return {**self.__dict__, "evidence": list(self.evidence)}
-
-
-def files_of(survey: Survey) -> Files:
-    """Return what the network scripts would load, nothing where files don't matter."""
-    return survey.files or Files()
 
 
 def repair(survey: Survey, dev: str, unknown: str = "") -> str:
@@ -122,7 +118,7 @@ def _served(survey: Survey, table: int) -> Iterator[str]:
         for rule in rules:
             if rule.table == table and rule.src in survey.holders:
                 yield survey.holders[rule.src]
-    for line in files_of(survey).lines:
+    for line in survey.loaded:
         if isinstance(line.item, Route) and line.item.table == table:
             yield from line.item.devices
 
@@ -160,6 +156,11 @@ def item_line(item: Route | Rule) -> str:
     if isinstance(item, Rule):
         return rule_line(item)
     return f"ip -{item.family} route: {route_text(item)}"
+
+
+def file_line(line: Line) -> str:
+    """Return a line of what a manager keeps as evidence."""
+    return f"{line.place}: {line.raw.strip()}"
 
 
 def deletion(rule: Rule) -> str:

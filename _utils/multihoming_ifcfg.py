@@ -1,7 +1,8 @@
 """ifcfg files and /etc/sysconfig/network: what the network scripts make of an interface.
 
-What they mean is what ``ifup-eth`` and ``ifup-ipv6`` of RHEL 6 to 8 make of them: each sources
-/etc/sysconfig/network and then ifcfg-DEV over it. Files are read as data, never run.
+Pure. What they mean is what ``ifup-eth`` and ``ifup-ipv6`` of RHEL 6 to 8 make of them: each
+sources /etc/sysconfig/network and then ifcfg-DEV over it. Files are read as data, never run. Texts
+are path -> text, of all of these files.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import multihoming_files as files
 import multihoming_model as model
 import multihoming_shell as shell
 import multihoming_values as values
+from multihoming_backend import Default, Said
+from multihoming_errors import ContentError
 from multihoming_numbers import U32
 from multihoming_values import (
     Address,
@@ -30,9 +32,6 @@ NETWORK = "/etc/sysconfig/network"
 # Copies that ifup passes over (the same list as in network-functions).
 COPY = re.compile(r"(~|\.bak|\.old|\.orig|\.rpmnew|\.rpmorig|\.rpmsave)$")
 BLANK_OR_COMMENT = re.compile(r"[ \t]*(#.*)?", re.DOTALL)
-
-# interface -> (addresses, gateways by family)
-Said = dict[str, tuple[tuple[Address, ...], dict[int, str]]]
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,13 @@ class Profile:
         """Tell whether the addresses stand in the file."""
         return read(self.values, "BOOTPROTO").lower() not in ("dhcp", "bootp")
 
+    @property
+    def dynamic(self) -> set[int]:
+        """The families whose addresses come from DHCP or router advertisements."""
+        found = set() if self.is_static else {4}
+        asks = any(is_true(plain(self.values, name)) for name in ("IPV6_AUTOCONF", "DHCPV6C"))
+        return found | ({6} if asks and not self.says_no("IPV6INIT") else set())
+
     def value(self, name: str) -> str:
         """Return a variable of the file; empty when unset, or when only a shell could tell."""
         return plain(self.own, name)
@@ -78,7 +84,7 @@ def plain(values: Mapping[str, str], name: str) -> str:
 def read(values: Mapping[str, str], name: str) -> str:
     """Return a variable, empty when unset; raises ContentError when only a shell could tell."""
     if why := shell.doubt(values, name):
-        raise model.ContentError(why)
+        raise ContentError(why)
     return values.get(name, "")
 
 
@@ -87,56 +93,74 @@ def is_false(value: str) -> bool:
     return value.lower() in ("no", "n", "false", "f", "off", "0")
 
 
-def profiles() -> list[Profile]:
+def is_true(value: str) -> bool:
+    """Tell whether a value means yes, as is_true() of the scripts does."""
+    return value.lower() in ("yes", "y", "true", "t", "on", "1")
+
+
+def profiles(texts: Mapping[str, str]) -> list[Profile]:
     """Return the ifcfg files in the order in which the network service brings them up.
 
     That is by name, numbers as numbers. That of lo and copies are left out.
     """
-    common = shell.assignments(NETWORK, files.read(NETWORK) or "")
+    common = network(texts)
     found = []
-    for file in sorted(files.names(FOLDER), key=_boot_order):
-        name = file.removeprefix("ifcfg-")
-        if name in (file, "lo") or COPY.search(file):
-            continue
-        path = os.path.join(FOLDER, file)
-        own = shell.assignments(path, files.read(path) or "")
+    for path in sorted((path for path in texts if is_ifcfg(path)), key=_boot_order):
+        name = os.path.basename(path).removeprefix("ifcfg-")
+        own = shell.assignments(path, texts[path])
         device = (plain(own, "DEVICE") or name).partition(":")[0]
         found.append(Profile(name, path, device, own, shell.sourced_over(common, own)))
     return found
 
 
-def _boot_order(name: str) -> tuple[str, int, str]:
+def is_ifcfg(path: str) -> bool:
+    """Tell whether ifup reads a file: copies and that of lo are passed over."""
+    name = os.path.basename(path)
+    return name.startswith("ifcfg-") and name != "ifcfg-lo" and not COPY.search(name)
+
+
+def network(texts: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of /etc/sysconfig/network."""
+    return shell.assignments(NETWORK, texts.get(NETWORK, ""))
+
+
+def _boot_order(path: str) -> tuple[str, int, str]:
+    name = os.path.basename(path)
     match = re.fullmatch(r"(\D*)(\d{0,9})(.*)", name, re.DOTALL)
     return (match[1], int(match[2] or 0), match[3]) if match else (name, 0, "")
 
 
-def interfaces(devices: Iterable[str]) -> tuple[Said, dict[str, str]]:
+def interfaces(
+    texts: Mapping[str, str], devices: Iterable[str]
+) -> tuple[dict[str, Said], dict[str, str]]:
     """Return what the interfaces' own files say of them, and what can't be understood.
 
-    The first is interface -> (addresses, gateways by family), the second interface -> message
-    naming the file and line of a value that can't be read as data.
+    The second is interface -> message naming the file and line of a value that can't be read as
+    data.
     """
     named: dict[str, list[Profile]] = {}
-    for profile in profiles():
+    for profile in profiles(texts):
         named.setdefault(profile.device, []).append(profile)
     found, errors = {}, {}
     for dev in devices:
         try:
             mine = sorted(named.get(dev, []), key=lambda profile: profile.name != dev)
             found[dev] = _interface(mine)
-        except model.ContentError as err:
+        except ContentError as err:
             errors[dev] = f"{err}, or give `addresses` and `gateway` in the pillar"
     return found, errors
 
 
-def _interface(mine: Iterable[Profile]) -> tuple[tuple[Address, ...], dict[int, str]]:
+def _interface(mine: Iterable[Profile]) -> Said:
     found: list[Address] = []
     known: dict[int, str] = {}
+    dynamic: set[int] = set()
     for profile in mine:
         found += addresses(profile)
         if not profile.is_alias:
             known = {**gateways(profile, profile.own), **known}
-    return tuple(dict.fromkeys(found)), known
+            dynamic |= profile.dynamic
+    return Said(tuple(dict.fromkeys(found)), known, frozenset(dynamic))
 
 
 # --- addresses and gateways -------------------------------------------------------------------
@@ -165,7 +189,7 @@ def known_addresses(profile: Profile) -> list[Address]:
     """Return the addresses that a file sets, none when they can't be read."""
     try:
         return addresses(profile)
-    except model.ContentError:
+    except ContentError:
         return []
 
 
@@ -184,9 +208,9 @@ def _own(path: str, name: str, text: str) -> Address:
     try:
         address = parse_own_address(text)
     except ValueError as err:
-        raise model.ContentError(f"{path}: {name}: {err}") from None
+        raise ContentError(f"{path}: {name}: {err}") from None
     if (address.family == 6) != name.startswith("IPV6"):
-        raise model.ContentError(f"{path}: {name}: {show(text)} is of the other family")
+        raise ContentError(f"{path}: {name}: {show(text)} is of the other family")
     return address
 
 
@@ -203,16 +227,8 @@ def gateways(profile: Profile, values: Mapping[str, str]) -> dict[int, str]:
             try:
                 found[family] = next_hop(text, family)
             except ValueError as err:
-                raise model.ContentError(f"{profile.path}: {name}: {err}") from None
+                raise ContentError(f"{profile.path}: {name}: {err}") from None
     return found
-
-
-def known_gateways(profile: Profile) -> dict[int, str]:
-    """Return family -> gateway of a file, none when they can't be read."""
-    try:
-        return gateways(profile, profile.own)
-    except model.ContentError:
-        return {}
 
 
 def next_hop(text: str, family: int) -> str:
@@ -237,22 +253,25 @@ _SIMPLE = re.compile(
 )
 
 
-def defaults(dev: str, gateways: Mapping[int, str]) -> tuple[list[model.Route], list[str]]:
-    """Return (main's default routes that the scripts make, what is in the way of ``dev``).
-
-    The first are those of every interface, as if there were no GATEWAYDEV.
-    """
-    nics = [profile for profile in profiles() if not profile.is_alias]
-    routes = [
+def defaults(texts: Mapping[str, str]) -> list[model.Route]:
+    """Return main's default routes that the scripts make, as if there were no GATEWAYDEV."""
+    nics = [profile for profile in profiles(texts) if not profile.is_alias]
+    return [
         route for profile in nics for family in (4, 6) for route in _default_made(profile, family)
     ]
-    if dev not in {profile.device for profile in nics}:
-        return routes, [
+
+
+def problems(texts: Mapping[str, str], default: Default) -> list[str]:
+    """Return what is in the way of an interface's default route after a restart."""
+    nics = [profile for profile in profiles(texts) if not profile.is_alias]
+    dev = default.interface
+    if default.own and dev not in {profile.device for profile in nics}:
+        return [
             f"there is no {FOLDER}/ifcfg-{dev}, so after a restart there would be no default route "
             "at all; write that file, or choose an interface that has one"
         ]
-    problems = [problem for profile in nics for problem in _in_the_way(profile, dev, gateways)]
-    return routes, problems
+    common = network(texts)
+    return [problem for profile in nics for problem in _in_the_way(profile, default, common)]
 
 
 def _default_made(profile: Profile, family: int) -> list[model.Route]:
@@ -263,7 +282,7 @@ def _default_made(profile: Profile, family: int) -> list[model.Route]:
         # RHEL 6 to 8 know no other way to say no here.
         refused = read(profile.values, "DEFROUTE") == "no"
         unheard = family == 4 and (refused or _outside(profile, gateway or ""))
-    except (model.ContentError, ValueError):
+    except (ContentError, ValueError):
         return []
     if not gateway or unheard:
         return []
@@ -281,17 +300,17 @@ def _outside(profile: Profile, gateway: str) -> str:
     return "" if gateway in values.network(subnet) else subnet
 
 
-def _in_the_way(profile: Profile, dev: str, gateways: Mapping[int, str]) -> list[str]:
-    """Return what keeps an interface's file from going along with ``dev`` as the default."""
-    problems = []
-    for family, gateway in gateways.items():
+def _in_the_way(profile: Profile, default: Default, common: Mapping[str, str]) -> list[str]:
+    """Return what keeps an interface's file from going along with the default."""
+    found = []
+    for family, gateway in default.gateways.items():
         try:
-            problems += _overrides(profile, dev, family)
-            if profile.device == dev:
-                problems += _chosen_in_vain(profile, family, gateway)
-        except model.ContentError as err:
-            problems.append(str(err))
-    return problems
+            found += _overrides(profile, default.interface, family)
+            if default.own and profile.device == default.interface:
+                found += _chosen_in_vain(profile, family, gateway, common)
+        except ContentError as err:
+            found.append(str(err))
+    return found
 
 
 def _overrides(profile: Profile, dev: str, family: int) -> list[str]:
@@ -309,12 +328,14 @@ def _overrides(profile: Profile, dev: str, family: int) -> list[str]:
     return []
 
 
-def _chosen_in_vain(profile: Profile, family: int, gateway: str) -> list[str]:
+def _chosen_in_vain(
+    profile: Profile, family: int, gateway: str, variables: Mapping[str, str]
+) -> list[str]:
     """Return why the chosen interface would make another default route, or none."""
     name = _GATEWAY_OF_DEFAULT[family]
     said = gateways(profile, profile.values).get(family)
     where = profile.path if profile.own.get(name) else NETWORK
-    common = read(shell.assignments(NETWORK, files.read(NETWORK) or ""), name)
+    common = read(variables, name)
     problems = []
     if common and common.partition("%")[0] != gateway:
         problems.append(
@@ -363,21 +384,20 @@ def _unheard(profile: Profile, gateway: str) -> list[str]:
     return []
 
 
-def keep_default(dev: str, gateways: Iterable[int]) -> list[files.Edit]:
-    """Return the edit of /etc/sysconfig/network that makes ``dev`` the default after a restart."""
-    before = files.read(NETWORK)
-    text = before or ""
-    for family in gateways:
-        text = _assigned(text, _DEVICE_OF_DEFAULT[family], dev)
-    return [files.Edit(NETWORK, before, text)] if text != before else []
+def keep_default(texts: Mapping[str, str], default: Default) -> str:
+    """Return /etc/sysconfig/network with the interface as the default route's after a restart."""
+    text = texts.get(NETWORK, "")
+    for family in default.gateways:
+        text = _assigned(text, _DEVICE_OF_DEFAULT[family], default.interface)
+    return text
 
 
-def chosen_default() -> dict[str, str]:
+def chosen_default(texts: Mapping[str, str]) -> dict[str, str]:
     """Return variable -> the interface that /etc/sysconfig/network names for the default route.
 
     Raises ContentError when only a shell could tell.
     """
-    values = shell.assignments(NETWORK, files.read(NETWORK) or "")
+    values = network(texts)
     said = {name: read(values, name) for name in _DEVICE_OF_DEFAULT.values()}
     return {name: dev for name, dev in said.items() if dev}
 

@@ -212,13 +212,21 @@ def table_word(words: Iterable[str], kind: str) -> str | None:
     return None
 
 
-def _table_id(text: str, tables: Mapping[str, int]) -> int:
-    if text in tables:
-        return tables[text]
+def table_id(text: str | None, tables: Mapping[str, int]) -> int | None:
+    """Return the id of a table in a line, by name or number; None when there is no such name."""
+    if text is None or text in tables:
+        return tables.get(text or "")
     try:
         return c_number(text)
     except ValueError:
-        raise ValueError(f"table {show(text)} is not in rt_tables") from None
+        return None
+
+
+def _table_id(text: str, tables: Mapping[str, int]) -> int:
+    found = table_id(text, tables)
+    if found is None:
+        raise ValueError(f"table {show(text)} is not in rt_tables")
+    return found
 
 
 def _loose_prefix(text: str, family: int) -> str | None:

@@ -14,40 +14,18 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import multihoming_iproute2 as iproute2
 import multihoming_model as model
 import multihoming_netlink as netlink
-from multihoming_model import Answer, Link, LinkAddress, Step
+from multihoming_errors import KernelError
+from multihoming_model import Answer, Link, LinkAddress, State, Step
 from multihoming_numbers import FAMILIES, MAIN, REFUSING, TYPES
 
 NEEDED = "iproute2 5.2"  # the first whose `ip` has both -json for rules and -Numeric
 _TIMEOUT = 120
 _IF_INET6 = "/proc/self/net/if_inet6"
-
-
-class KernelError(Exception):
-    """The kernel or ``ip`` refused; the message says what and what to do."""
-
-
-@dataclass(frozen=True)
-class State:
-    """What the kernel holds of what this package looks at.
-
-    rules
-        Family -> every rule of the host, in the order the kernel runs them.
-    routes
-        Table id -> its routes, both families; only the tables that were asked for.
-    defaults
-        Main's default routes, the one that counts first; empty unless asked for.
-    """
-
-    links: Mapping[str, Link]
-    rules: Mapping[int, tuple[model.Rule, ...]]
-    routes: Mapping[int, tuple[model.Route, ...]]
-    defaults: tuple[model.Route, ...] = ()
 
 
 def read(tables: Iterable[int] = (), defaults: bool = False) -> State:

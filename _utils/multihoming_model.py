@@ -6,15 +6,12 @@ ip-rule(8); values are canonical (see ``multihoming_values``), so that what is t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from multihoming_numbers import BOOT, KERNEL_RULES, MAIN, SCOPES, UNSPEC
+from multihoming_numbers import BOOT, FAMILIES, KERNEL_RULES, MAIN, SCOPES, UNSPEC
 from multihoming_values import Address
-
-
-class ContentError(ValueError):
-    """What a file says can't be understood; the message names file and line or variable."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +131,47 @@ class Link:
     def holds(self, address: str) -> bool:
         """Tell whether an address lies in one of its subnets."""
         return any(own.holds(address) for own in self.addresses)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is known of an interface besides its entry in the pillar.
+
+    addresses, gateways
+        From its configuration; gateways are family -> next hop.
+    defaults
+        Family -> gateway of the live default route through it.
+    dynamic
+        The families whose addresses come from DHCP or router advertisements.
+    """
+
+    addresses: tuple[Address, ...] = ()
+    gateways: Mapping[int, str] = field(default_factory=dict)
+    defaults: Mapping[int, str] = field(default_factory=dict)
+    dynamic: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class State:
+    """What the kernel holds of what this package looks at.
+
+    rules
+        Family -> every rule of the host, in the order the kernel runs them.
+    routes
+        Table id -> its routes, both families; only the tables that were asked for.
+    defaults
+        Main's default routes, the one that counts first; empty unless asked for.
+    """
+
+    links: Mapping[str, Link]
+    rules: Mapping[int, tuple[Rule, ...]]
+    routes: Mapping[int, tuple[Route, ...]]
+    defaults: tuple[Route, ...] = ()
+
+    @property
+    def all_rules(self) -> list[Rule]:
+        """The rules of both families."""
+        return [rule for family in FAMILIES for rule in self.rules[family]]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import multihoming_model as model
 import multihoming_reply_path as reply_path
 import multihoming_survey as survey_
 from multihoming_diagram import Finding, Nic, Picture, Reply
-from multihoming_host import HostError
+from multihoming_errors import HostError
 from multihoming_model import Link
 from multihoming_numbers import MAIN
 from multihoming_reply_path import Flow

@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from multihoming_errors import TableError
 from multihoming_model import Table
 from multihoming_numbers import RESERVED_TABLES, U32
 from multihoming_values import show
@@ -21,6 +22,7 @@ DROP_INS = "/etc/iproute2/rt_tables.d"
 OURS = f"{DROP_INS}/multihoming.conf"
 # iproute2 6.7 and newer keep the defaults here; a file in /etc overrides the whole of it.
 DEFAULTS = ("/usr/share/iproute2/rt_tables", "/usr/lib/iproute2/rt_tables")
+SHIPPED = tuple(f"{path}.d" for path in DEFAULTS)
 
 MARKER = "# multihoming"
 _HEADER = "# Routing tables of the multihoming state. Salt owns this file.\n"
@@ -31,10 +33,6 @@ _BLANK_WITH_CR = re.compile(r"^[ \t]*[\r\v\f][ \t\r\v\f]*$", re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 # Words that iproute2 reads as something else where it expects a table.
 _WORDS = ("all", "cache", "unspec", "default", "main", "local")
-
-
-class TableError(ValueError):
-    """Something about rt_tables that the reader has to decide; the message says what to write."""
 
 
 @dataclass(frozen=True)
@@ -337,13 +335,28 @@ def is_empty(path: str, text: str) -> bool:
     return path == OURS and text.strip() in ("", _HEADER.strip())
 
 
-def sources(etc_exists: bool, drop_ins_exist: bool, names: list[str]) -> tuple[list[str], bool]:
+def sources(
+    etc_exists: bool,
+    drop_ins_exist: bool,
+    names: Iterable[str],
+    shipped: Mapping[str, Iterable[str]] | None = None,
+) -> tuple[list[str], bool]:
     """Return the files to read, in iproute2's order, and whether our names go in a drop-in.
 
     names
         The file names in rt_tables.d.
+    shipped
+        Folder -> the file names in it, of those in ``SHIPPED``: a file of the same name in /etc
+        goes in place of one there (rtnl_tabhash_readdir() in lib/rt_names.c).
     """
+    own = _read_names(names)
     files = [ETC] if etc_exists else list(DEFAULTS)
-    conf = sorted(name for name in names if name.endswith(".conf") and not name.startswith("."))
-    files += [os.path.join(DROP_INS, name) for name in conf]
+    for folder, there in (shipped or {}).items():
+        hidden = set(names)
+        files += [os.path.join(folder, name) for name in _read_names(there) if name not in hidden]
+    files += [os.path.join(DROP_INS, name) for name in own]
     return files, drop_ins_exist or not etc_exists
+
+
+def _read_names(names: Iterable[str]) -> list[str]:
+    return sorted(name for name in names if name.endswith(".conf") and not name.startswith("."))

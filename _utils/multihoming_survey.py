@@ -1,51 +1,24 @@
-"""Everything that ``diagnose`` looks at, read once; nothing is changed.
+"""What ``diagnose`` and ``diagram`` know of a host, as plain data, and short questions about it.
 
-Thin: what is found is handed on as it is. The kernel is asked about packets in two batches, and a
-full BGP feed in main is not read: only routes that people, DHCP and router advertisements make.
+Pure; ``multihoming_examine`` takes it.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
-import multihoming_backend_network_scripts as network_scripts
-import multihoming_backend_none as none
-import multihoming_config as config
-import multihoming_files as files
-import multihoming_ifcfg as ifcfg
-import multihoming_kernel as kernel
-import multihoming_neighbours as neighbours
-import multihoming_reply_path as reply_path
-import multihoming_shell as shell
 import multihoming_values as values
-import netaddr
-from multihoming_backend_network_scripts import Loaded
-from multihoming_ifcfg import Profile
-from multihoming_model import Answer, Link, Route, Rule, Step
-from multihoming_numbers import FAMILIES, MAIN, NOT_OF_DAEMONS, RESERVED_TABLES
+from multihoming_backend import Kept, Line
+from multihoming_model import Answer, Link, Route, Rule
+from multihoming_numbers import FAMILIES, RESERVED_TABLES
 from multihoming_reply_path import Flow
 
-_RESERVED = frozenset(RESERVED_TABLES)
 # Where nobody has a route to: addresses for documentation (RFC 5737, RFC 3849) and reserved ones.
 _FAR = {
     4: ("198.51.100.1", "203.0.113.1", "192.0.2.1", "240.0.0.1"),
     6: ("2001:db8:ffff:ffff::1", "4000::1"),
 }
-# Enough to see a fault; every address with every other NIC and route would be a million packets.
-_MOST_SIBLINGS = 8
-_MOST_ROUTES = 64
-_MOST_OF_MAIN = 2000
-# Kinds of links (`ip -details link`) that lead to other hosts like a NIC, which has none.
-_NICS = ("", "veth", "vlan", "bond", "team", "macvlan", "ipvlan")
-_SETTINGS = ("rp_filter", "arp_ignore", "arp_announce", "arp_filter")
-_SCRIPT = os.path.join(ifcfg.FOLDER, "ifup-routes")
-_NETWORKMANAGER = "/run/NetworkManager/devices"
-_DISPATCHERS = tuple(
-    os.path.join(folder, "10-ifcfg-rh-routes.sh")
-    for folder in ("/etc/NetworkManager/dispatcher.d", "/usr/lib/NetworkManager/dispatcher.d")
-)
 
 
 @dataclass(frozen=True)
@@ -69,28 +42,6 @@ class Detour:
 
 
 @dataclass(frozen=True)
-class Files:
-    """What the network scripts would load.
-
-    lines, texts
-        The route and rule files.
-    profiles, network
-        The ifcfg files in the order of boot; the variables of /etc/sysconfig/network.
-    unloaded
-        Path -> why nothing loads it, and the remedy.
-    in_charge
-        The network service runs the scripts, not NetworkManager.
-    """
-
-    texts: Mapping[str, str] = field(default_factory=dict)
-    lines: tuple[Loaded, ...] = ()
-    profiles: tuple[Profile, ...] = ()
-    network: Mapping[str, str] = field(default_factory=dict)
-    unloaded: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    in_charge: bool = True
-
-
-@dataclass(frozen=True)
 class Survey:
     """What a host is.
 
@@ -105,8 +56,10 @@ class Survey:
         Family -> the route that the kernel takes to a far host.
     settings
         (interface or ``all``, name) -> net.ipv4.conf's.
-    files
-        None where files don't matter.
+    kept, lines
+        Name of a backend -> what it keeps, and the routes and rules in it.
+    in_charge
+        Names of the backends that are in charge of any interface.
     strays
         Flows from far clients through interfaces of which nothing tells a gateway.
     filtered
@@ -131,7 +84,9 @@ class Survey:
     paths: tuple[Path, ...]
     detours: tuple[Detour, ...]
     settings: Mapping[tuple[str, str], int]
-    files: Files | None
+    kept: Mapping[str, Kept]
+    lines: Mapping[str, tuple[Line, ...]]
+    in_charge: frozenset[str]
     sockets: tuple[str, ...]
     silent: frozenset[tuple[str, str]] | None
     declared: frozenset[str]
@@ -140,57 +95,10 @@ class Survey:
     families: tuple[int, ...] = FAMILIES
     whole: bool = True
 
-
-def take(tables: Mapping[str, int], wanted: config.Config) -> Survey:
-    """Look at the host.
-
-    tables
-        Name -> id, from rt_tables.
-    wanted
-        The pillar; an empty one on a host without. With its backend ``none`` files don't matter.
-
-    Raises KernelError and FileError.
-    """
-    state = kernel.read()
-    texts = None if wanted.backend == none.NAME else _files(tables)
-    items: list[Route | Rule] = [rule for rules in state.rules.values() for rule in rules]
-    items += [line.item for line in texts.lines if line.item] if texts else []
-    led = sorted({item.table for item in items if item.table} - _RESERVED)
-    main, whole = kernel.main_routes(state.links, NOT_OF_DAEMONS, _MOST_OF_MAIN)
-    routes = {**kernel.policy_routes(led, state.links), MAIN: main}
-    mains = _mains(routes)
-    if not whole:
-        routes[MAIN] = (*main, *(route for route in mains.values() if route not in main))
-    gateways = _gateways(routes, texts, wanted)
-    usable = {name: link for name, link in state.links.items() if is_usable(link)}
-    holders: dict[str | None, str] = {
-        address.address: name for name, link in state.links.items() for address in link.addresses
-    }
-    own = {address for address in holders if address}
-    routers = {gateway for hops in gateways.values() for gateway in hops}
-    paths = _paths(usable, gateways, routes, own | routers)
-    detours = _detours(usable, gateways, state.rules, routes, own)
-    strays = _strays(usable, gateways, state.rules, routes, mains)
-    return Survey(
-        links=state.links,
-        holders=holders,
-        rules=state.rules,
-        routes=routes,
-        tables=tables,
-        gateways=gateways,
-        mains=mains,
-        paths=paths,
-        detours=detours,
-        settings=_settings(state.links),
-        files=texts,
-        sockets=tuple(_wildcard_sockets()),
-        silent=_silent(usable, gateways),
-        strays=strays,
-        filtered=_filtered_packets(),
-        declared=frozenset(wanted.interfaces),
-        families=kernel.families(),
-        whole=whole,
-    )
+    @property
+    def loaded(self) -> list[Line]:
+        """The lines that a manager makes something of, whether or not it runs."""
+        return [line for lines in self.lines.values() for line in lines if not line.lost]
 
 
 def is_usable(link: Link) -> bool:
@@ -203,68 +111,16 @@ def addresses(link: Link, family: int) -> list[str]:
     return [own.address for own in link.addresses if own.family == family and own.usable]
 
 
-# --- gateways ---------------------------------------------------------------------------------
-
-
-def _gateways(
-    routes: Mapping[int, Sequence[Route]], texts: Files | None, wanted: config.Config
-) -> dict[tuple[str, int], tuple[str, ...]]:
-    found: dict[tuple[str, int], list[str]] = {}
-    for name, interface in wanted.interfaces.items():
-        for family, gateway in (interface.gateways or {}).items():
-            found.setdefault((name, family), []).append(gateway)
-    for profile in texts.profiles if texts else ():
-        for family, gateway in ifcfg.known_gateways(profile).items():
-            found.setdefault((profile.device, family), []).append(gateway)
-    # The policy's own table knows better than main.
-    for id_ in sorted(routes, key=lambda id_: id_ == MAIN):
-        for route in routes[id_]:
-            for dev, via in _hops(route) if route.to == "default" else ():
-                found.setdefault((dev, route.family), []).extend([via] if via else [])
-    return {key: tuple(dict.fromkeys(hops)) for key, hops in found.items()}
-
-
-def _hops(route: Route) -> Iterator[tuple[str, str | None]]:
-    for hop in route.nexthops:
-        if hop.dev:
-            yield hop.dev, hop.via
-    if route.dev and route.type == "unicast":
-        yield route.dev, route.via
-
-
-def _silent(
-    usable: Mapping[str, Link], gateways: Mapping[tuple[str, int], Iterable[str]]
-) -> frozenset[tuple[str, str]] | None:
-    asked = {}
-    for (dev, family), hops in gateways.items():
-        link = usable.get(dev)
-        if link is None or "NOARP" in link.flags or not addresses(link, family):
-            continue
-        for gateway in hops:
-            asked[dev, gateway] = _source(link, family, gateway)
-    return neighbours.silent(asked) if asked else frozenset()
-
-
-def _source(link: Link, family: int, gateway: str) -> str:
-    """Return the interface's address next to a gateway, else its first."""
-    mine = [own for own in link.addresses if own.family == family and own.usable]
-    near = (own for own in mine if own.holds(gateway))
-    return next(near, mine[0]).address
-
-
 def ruled(rules: Iterable[Rule]) -> Callable[[str], bool]:
     """Return what tells whether a rule leads from an address to a table."""
     sources = [
         rule.src
         for rule in rules
-        if rule.src and not rule.invert and rule.table not in (None, *_RESERVED)
+        if rule.src and not rule.invert and rule.table not in (None, *RESERVED_TABLES)
     ]
     single = set(sources)
     prefixes = [values.network(src) for src in sources if "/" in src]
     return lambda address: address in single or any(address in prefix for prefix in prefixes)
-
-
-# --- packets ----------------------------------------------------------------------------------
 
 
 def far_client(family: int, routes: Mapping[int, Iterable[Route]]) -> str:
@@ -279,231 +135,3 @@ def far_client(family: int, routes: Mapping[int, Iterable[Route]]) -> str:
         if not any(address in prefix for prefix in prefixes):
             return address
     return _FAR[family][-1]
-
-
-def _mains(routes: Mapping[int, Sequence[Route]]) -> dict[int, Route]:
-    asked = [
-        Step(family, f"route get fibmatch {far_client(family, routes)}")
-        for family in kernel.families()
-    ]
-    answers = zip(asked, kernel.route_get(asked), strict=True)
-    return {step.family: answer.route for step, answer in answers if answer.route}
-
-
-def _paths(
-    usable: Mapping[str, Link],
-    gateways: Mapping[tuple[str, int], Iterable[str]],
-    routes: Mapping[int, Sequence[Route]],
-    own: set[str],
-) -> tuple[Path, ...]:
-    flows: list[tuple[Flow, str]] = []
-    for family in kernel.families():
-        far = far_client(family, routes)
-        devices = [dev for dev, found in gateways if found == family and dev in usable]
-        clients = {dev: _clients(usable[dev], family, own) for dev in devices}
-        for dev in devices:
-            others = [other for other in devices if other != dev][:_MOST_SIBLINGS]
-            near = [client for other in others for client in clients[other]]
-            mine = addresses(usable[dev], family)
-            flows += [
-                (Flow(family, address, client), dev) for address in mine for client in (far, *near)
-            ]
-    return _asked(flows)
-
-
-def _asked(flows: Sequence[tuple[Flow, str]]) -> tuple[Path, ...]:
-    """Ask the kernel what becomes of reply and request of each flow, through an interface."""
-    asked = [
-        step
-        for flow, dev in flows
-        for step in (reply_path.ask_reply(flow)[0], reply_path.ask_request(flow, dev))
-    ]
-    answers = kernel.route_get(asked)
-    return tuple(
-        Path(flow, dev, answers[2 * number], answers[2 * number + 1])
-        for number, (flow, dev) in enumerate(flows)
-    )
-
-
-def _strays(
-    usable: Mapping[str, Link],
-    gateways: Mapping[tuple[str, int], Iterable[str]],
-    rules: Mapping[int, Iterable[Rule]],
-    routes: Mapping[int, Sequence[Route]],
-    mains: Mapping[int, Route],
-) -> tuple[Path, ...]:
-    """Ask about interfaces that may have a router, though nothing tells."""
-    flows: list[tuple[Flow, str]] = []
-    for family, main in mains.items():
-        has_rule = ruled(rules[family])
-        for dev, link in usable.items():
-            known = (dev, family) in gateways or dev in main.devices
-            mine = [address for address in addresses(link, family) if not has_rule(address)][:1]
-            if mine and not known and _may_have_router(link):
-                flows.append((Flow(family, mine[0], far_client(family, routes)), dev))
-    return _asked(flows)
-
-
-def _may_have_router(link: Link) -> bool:
-    """Tell whether an interface is a NIC, not a bridge of this host's own or a tunnel."""
-    return link.kind in _NICS and not {"POINTOPOINT", "NOARP"} & set(link.flags)
-
-
-def _clients(link: Link, family: int, own: set[str]) -> list[str]:
-    """Return one other host of each of an interface's subnets."""
-    networks = {address.network for address in link.addresses if address.family == family}
-    return [host for network in sorted(networks) if (host := _host(network, own))]
-
-
-def _host(prefix: str, own: set[str]) -> str | None:
-    """Return an address of a prefix that is not this host's; None for a single address."""
-    network = values.network(prefix)
-    if network.size < 2:
-        return None
-    plain = range(1, 5) if network.size > 2 else range(2)
-    for number in plain:
-        address = str(netaddr.IPAddress(network.first + number, network.version))
-        if address not in own and number < network.size - (network.size > 2):
-            return address
-    return None
-
-
-def _detours(
-    usable: Mapping[str, Link],
-    gateways: Mapping[tuple[str, int], Iterable[str]],
-    rules: Mapping[int, Iterable[Rule]],
-    routes: Mapping[int, Sequence[Route]],
-    own: set[str],
-) -> tuple[Detour, ...]:
-    """Ask how replies from addresses with a policy go where main's own routes lead."""
-    flows: list[tuple[str, Flow, Route]] = []
-    for family in kernel.families():
-        has_rule = ruled(rules[family])
-        targets = _targets(family, gateways, routes[MAIN], own)
-        for dev, link in usable.items():
-            mine = [address for address in addresses(link, family) if has_rule(address)][:1]
-            flows += [
-                (dev, Flow(family, address, host), route)
-                for address in mine
-                for route, host in targets
-            ]
-    answers = kernel.route_get([reply_path.ask_reply(flow)[1] for _, flow, _ in flows])
-    return tuple(Detour(*flow, answer) for flow, answer in zip(flows, answers, strict=True))
-
-
-def _targets(
-    family: int,
-    gateways: Mapping[tuple[str, int], Iterable[str]],
-    routes: Iterable[Route],
-    own: set[str],
-) -> list[tuple[Route, str]]:
-    """Return main's routes for more than a NIC's own subnet, with a host that each leads to."""
-    targets = []
-    for route in routes:
-        if route.family != family or route.to == "default" or route.type != "unicast":
-            continue
-        connected = not route.via and not route.nexthops
-        if route.dev == "lo" or (connected and (route.dev, family) in gateways):
-            continue
-        if values.is_link_local(str(values.network(route.to).network)):
-            continue
-        host = route.to if "/" not in route.to else _host(route.to, own)
-        if host and host not in own:
-            targets.append((route, host))
-        if len(targets) == _MOST_ROUTES:
-            break
-    return targets
-
-
-# --- settings, sockets ------------------------------------------------------------------------
-
-
-def _settings(links: Mapping[str, Link]) -> dict[tuple[str, str], int]:
-    devices = [name for name, link in links.items() if addresses(link, 4)]
-    return {
-        (dev, name): kernel.setting(4, dev, name) or 0
-        for dev in ("all", *devices)
-        for name in _SETTINGS
-    }
-
-
-def _proc_net(name: str) -> str:
-    # As the asking thread's network namespace has it (Linux 3.17), which is the process's.
-    folder = "/proc/thread-self/net" if os.path.isdir("/proc/thread-self/net") else "/proc/net"
-    try:
-        with open(os.path.join(folder, name), encoding="ascii", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""
-
-
-def _wildcard_sockets() -> Iterator[str]:
-    """Return ADDRESS:PORT of UDP sockets that take requests on every address."""
-    low, high = _ephemeral_ports()
-    seen = set()
-    for name, wildcard in (("udp", "0.0.0.0"), ("udp6", "[::]")):
-        for line in _proc_net(name).splitlines()[1:]:
-            words = line.split()
-            local, _, port_text = words[1].rpartition(":")
-            port = int(port_text, 16)
-            connected = words[2].rpartition(":")[2] != "0000"
-            client = low <= port <= high or port in (68, 546)
-            if set(local) == {"0"} and not connected and not client:
-                seen.add((port, f"udp {wildcard}:{port}"))
-    yield from (shown for _, shown in sorted(seen))
-
-
-def _filtered_packets() -> int:
-    """Return the counter IPReversePathFilter, 0 where the kernel has none."""
-    names, values = ([], [])  # type: tuple[list[str], list[str]]
-    for line in _proc_net("netstat").splitlines():
-        if line.startswith("TcpExt:"):
-            names, values = values, line.split()
-    counters = dict(zip(names, values, strict=False))
-    return int(counters.get("IPReversePathFilter", 0))
-
-
-def _ephemeral_ports() -> tuple[int, int]:
-    try:
-        with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
-            low, high = map(int, file.read().split())
-    except (OSError, ValueError):
-        return 32768, 60999
-    return low, high
-
-
-# --- files ------------------------------------------------------------------------------------
-
-
-def _files(tables: Mapping[str, int]) -> Files:
-    texts = network_scripts.read()
-    network = files.read(ifcfg.NETWORK) or ""
-    return Files(
-        texts=texts,
-        lines=tuple(network_scripts.loaded_lines(texts, tables)),
-        profiles=tuple(profile for profile in ifcfg.profiles() if not profile.is_alias),
-        network=shell.assignments(ifcfg.NETWORK, network),
-        unloaded={path: why for path in texts if (why := _why_unloaded(path))},
-        in_charge=network_scripts.in_charge(),
-    )
-
-
-def _why_unloaded(path: str) -> tuple[str, str] | None:
-    """Return why nothing loads a route or rule file, and the remedy; None when something does."""
-    dev = network_scripts.device(path)
-    if not os.path.isdir(_NETWORKMANAGER):
-        if os.access(_SCRIPT, os.X_OK):
-            return None
-        return f"there is no {_SCRIPT} that could be run", "dnf install network-scripts"
-    if not os.path.exists(os.path.join(ifcfg.FOLDER, f"ifcfg-{dev}")):
-        return (
-            "NetworkManager is in charge, and has no ifcfg file for that interface",
-            "nmcli connection modify CONNECTION +ipv4.routes ROUTE +ipv4.routing-rules RULE",
-        )
-    if os.path.basename(path).startswith("rule") and not any(map(os.path.exists, _DISPATCHERS)):
-        return (
-            f"NetworkManager is in charge, without {os.path.basename(_DISPATCHERS[0])}, its "
-            "dispatcher script for rule files",
-            "dnf install NetworkManager-dispatcher-routing-rules",
-        )
-    return None

@@ -9,7 +9,7 @@ import multihoming_desired as desired
 import multihoming_iproute2 as iproute2
 import multihoming_values as values
 import pytest
-from multihoming_model import Link, LinkAddress
+from multihoming_model import Found, Link, LinkAddress
 
 REMEDY = re.compile(r"\b(write|remove|add|give|correct|bring it up|keep|narrow|try again)\b")
 
@@ -61,7 +61,7 @@ def policy(name, entry, links=HOST, found=None):
 @pytest.mark.parametrize("more", [{}, {"src": "192.168.1.220"}, {"mtu": 1400}, {"metric": 0}])
 def test_a_default_route_among_the_routes_takes_the_gateways_place(more):
     entry = {"routes": [{"to": "default", "via": "192.168.1.1", **more}]}
-    found = {"eth1": desired.Found(gateways={4: "192.168.1.254"}, defaults={4: "192.168.1.253"})}
+    found = {"eth1": Found(gateways={4: "192.168.1.254"}, defaults={4: "192.168.1.253"})}
     made = [line for line in policy("eth1", entry, found=found) if "default" in line]
     assert len(made) == 1
     assert made[0].startswith("-4 route default via 192.168.1.1 dev eth1")
@@ -72,7 +72,7 @@ def test_a_default_route_among_the_routes_takes_the_gateways_place(more):
 )
 def test_a_default_route_for_the_worst_case_stands_beside_the_gateway(more):
     entry = {"routes": [{"to": "default", **more}]}
-    found = {"eth1": desired.Found(gateways={4: "192.168.1.254"})}
+    found = {"eth1": Found(gateways={4: "192.168.1.254"})}
     made = [line for line in policy("eth1", entry, found=found) if "default" in line]
     assert len(made) == 2
     assert "-4 route default via 192.168.1.254 dev eth1 table 1" in made
@@ -89,7 +89,7 @@ def errors(interfaces, links=HOST, found=None):
 
 def found(addresses=(), gateways=None, defaults=None):
     own = tuple(values.parse_own_address(each) for each in addresses)
-    return desired.Found(own, gateways or {}, defaults or {})
+    return Found(own, gateways or {}, defaults or {})
 
 
 # --- defaults and discovery -----------------------------------------------------------------------

@@ -12,9 +12,8 @@ import multihoming_numbers as numbers
 import multihoming_rt_tables as rt_tables
 import multihoming_values as values
 import pytest
-from multihoming_desired import Found
 from multihoming_export import Seen
-from multihoming_model import Link, LinkAddress, Rule
+from multihoming_model import Found, Link, LinkAddress, Rule
 
 NAMES = {"gateway1": 201, "gateway2": 202}
 DEFAULT = "route default via 192.168.1.254 dev eth1 table 201"

@@ -8,11 +8,16 @@ import stat
 
 import multihoming_files as files
 import pytest
-from multihoming_files import Edit
+from multihoming_edit import Edit
+from multihoming_errors import FileError
+
+
+def edit(path, before, after):
+    return Edit("files", str(path), before, after)
 
 
 def write(path, text):
-    files.commit([Edit(str(path), files.read(str(path)), text)])
+    files.write([edit(path, files.read(str(path)), text)])
 
 
 def leftovers(folder):
@@ -125,7 +130,7 @@ def test_a_write_that_fails_leaves_the_old_text_and_no_temporary_file(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, function, fail)
-    with pytest.raises(files.FileError, match=f"{path}.*No space left"):
+    with pytest.raises(FileError, match=f"{path}.*No space left"):
         write(path, "new")
     assert path.read_text() == "old"
     assert leftovers(tmp_path) == []
@@ -145,32 +150,42 @@ def test_an_interrupted_write_leaves_no_temporary_file(tmp_path, monkeypatch):
     assert leftovers(tmp_path) == []
 
 
-def test_a_failure_half_way_puts_back_what_was_done(tmp_path):
-    changed, made, gone = (tmp_path / name for name in ("changed", "made", "gone"))
-    changed.write_text("old")
-    gone.write_text("there")
+def test_edits_that_are_made_already_are_passed_over(tmp_path):
+    done, gone, link = (tmp_path / name for name in ("done", "gone", "link"))
+    done.write_text("new")
+    (tmp_path / "target").write_text("")
+    link.symlink_to("target")
+    times = done.stat().st_mtime_ns, done.stat().st_ino
+    files.write([edit(done, "old", "new"), edit(gone, "there", None), edit(link, "there", None)])
+    assert (done.stat().st_mtime_ns, done.stat().st_ino) == times
+    assert link.is_symlink()
+
+
+@pytest.mark.parametrize("after", ["new", None])
+def test_what_somebody_else_wrote_meanwhile_is_left_alone(tmp_path, after):
+    path = tmp_path / "file"
+    path.write_text("theirs")
+    with pytest.raises(FileError, match=f"{path} was changed by somebody else"):
+        files.write([edit(path, "old", after)])
+    assert path.read_text() == "theirs"
+    with pytest.raises(FileError, match="was changed by somebody else"):
+        files.write([edit(path, None, "new")])
+
+
+def test_writing_stops_at_the_first_edit_that_fails(tmp_path):
     (tmp_path / "no-folder").write_text("")
     edits = [
-        Edit(str(changed), "old", "new"),
-        Edit(str(made), None, "new"),
-        Edit(str(gone), "there", None),
-        Edit(str(tmp_path / "no-folder" / "file"), None, "x"),
+        edit(tmp_path / "first", None, "x"),
+        edit(tmp_path / "no-folder" / "file", None, "x"),
+        edit(tmp_path / "last", None, "x"),
     ]
-    with pytest.raises(files.FileError, match="no-folder"):
-        files.commit(edits)
-    assert (changed.read_text(), made.exists(), gone.read_text()) == ("old", False, "there")
-    assert leftovers(tmp_path) == []
+    with pytest.raises(FileError, match="no-folder"):
+        files.write(edits)
+    assert sorted(os.listdir(tmp_path)) == ["first", "no-folder"]
 
 
-def test_restore_puts_back_the_last_first_and_says_what_went_wrong(tmp_path):
-    path = tmp_path / "file"
-    edits = [Edit(str(path), "one", "two"), Edit(str(path), "two", "three")]
-    assert files.restore(edits) == ""
-    assert path.read_text() == "one"
-    (tmp_path / "no-folder").write_text("")
-    bad = Edit(str(tmp_path / "no-folder" / "file"), "x", "y")
-    assert "no-folder" in files.restore([Edit(str(path), "zero", "one"), bad])
-    assert path.read_text() == "zero"
+def test_a_writable_place_is_not_refused(tmp_path):
+    assert files.refused([str(tmp_path / "new" / "deep" / "file"), str(tmp_path)]) == []
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -182,16 +197,16 @@ def test_a_missing_file_is_none_and_a_missing_folder_empty(tmp_path):
 
 
 def test_what_can_not_be_read_is_an_error_that_names_it(tmp_path):
-    with pytest.raises(files.FileError, match=f"{tmp_path} can't be read"):
+    with pytest.raises(FileError, match=f"{tmp_path} can't be read"):
         files.read(str(tmp_path))
     (tmp_path / "file").write_text("")
-    with pytest.raises(files.FileError, match="file can't be read"):
+    with pytest.raises(FileError, match="file can't be read"):
         files.names(str(tmp_path / "file"))
 
 
 def test_a_loop_of_symlinks_is_an_error(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
-    with pytest.raises(files.FileError, match="loop can't be read"):
+    with pytest.raises(FileError, match="loop can't be read"):
         files.read(str(tmp_path / "loop"))
 
 
@@ -201,29 +216,13 @@ def test_names_are_sorted(tmp_path):
     assert files.names(str(tmp_path)) == ["C", "a", "b"]
 
 
-# --- diff -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "lines"),
-    [
-        ("a\nb\n", "a\nc\n", ["--- f", "+++ f", "@@ -1,2 +1,2 @@", " a", "-b", "+c"]),
-        (None, "a\n", ["--- /dev/null", "+++ f", "@@ -0,0 +1 @@", "+a"]),
-        ("a\n", None, ["--- f", "+++ /dev/null", "@@ -1 +0,0 @@", "-a"]),
-        ("a\n", "a\n", []),
-    ],
-)
-def test_diff_is_unified(before, after, lines):
-    assert files.diff(Edit("f", before, after)).splitlines() == lines
-
-
 # --- the lock -------------------------------------------------------------------------------------
 
 
 def test_the_lock_excludes_others_and_is_given_back(tmp_path, monkeypatch):
     path = str(tmp_path / "lock")
     monkeypatch.setattr(files, "_LOCK_SECONDS", 0)
-    with files.lock(path), pytest.raises(files.FileError, match=f"held {path}"), files.lock(path):
+    with files.lock(path), pytest.raises(FileError, match=f"held {path}"), files.lock(path):
         pytest.fail("two runs at once")
     with files.lock(path):
         pass
@@ -246,5 +245,5 @@ def test_the_lock_is_one_that_other_programs_respect(tmp_path):
 
 def test_a_lock_that_can_not_be_made_names_its_path(tmp_path):
     path = str(tmp_path / "none" / "lock")
-    with pytest.raises(files.FileError, match=f"{path}.*root"), files.lock(path):
+    with pytest.raises(FileError, match=f"{path}.*root"), files.lock(path):
         pytest.fail("locked nothing")

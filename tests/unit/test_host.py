@@ -4,6 +4,7 @@ import os
 
 import multihoming_host as host
 import pytest
+from multihoming_errors import HostError
 
 NONE = {"tables": {}, "interfaces": {}, "backend": "none"}
 
@@ -15,13 +16,13 @@ def ordinary_user(monkeypatch):
 
 @pytest.mark.usefixtures("ordinary_user")
 def test_changing_the_host_needs_root_and_says_what_to_do():
-    with pytest.raises(host.HostError, match="needs root; run salt-call with sudo"):
+    with pytest.raises(HostError, match="needs root; run salt-call with sudo"):
         host.apply(NONE)
 
 
 @pytest.mark.usefixtures("ordinary_user")
 def test_naming_a_table_needs_root():
-    with pytest.raises(host.HostError, match="needs root"):
+    with pytest.raises(HostError, match="needs root"):
         host.commit_table(host.register_table, "gateway1", 201)
 
 
@@ -32,6 +33,6 @@ def test_newer_shared_code_on_disk_is_noticed(monkeypatch):
 
 
 def test_all_messages_of_a_run_stand_in_its_error():
-    error = host.HostError(["tables: one", "interfaces: two"])
+    error = HostError(["tables: one", "interfaces: two"])
     assert str(error) == "tables: one\ninterfaces: two"
     assert error.errors == ["tables: one", "interfaces: two"]

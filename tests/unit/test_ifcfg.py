@@ -5,9 +5,10 @@ import re
 import multihoming_backend_network_scripts as backend
 import multihoming_ifcfg as ifcfg
 import pytest
+from multihoming_backend import Said
 from multihoming_values import Address
 
-NOTHING = {"eth1": ((), {})}
+NOTHING = {"eth1": Said()}
 
 
 @pytest.fixture
@@ -19,18 +20,18 @@ def folder(tmp_path, monkeypatch):
 def interface(folder, **texts):
     for name, text in texts.items():
         (folder / name.replace("_", "-", 1).replace("__", ":")).write_text(text)
-    found, errors = ifcfg.interfaces(["eth1"])
-    assert errors == {}
-    addresses, gateways = found["eth1"]
-    return [str(address) for address in addresses], dict(gateways)
+    kept = backend.look(["eth1"])
+    assert kept.unreadable == {}
+    said = kept.interfaces["eth1"]
+    return [str(address) for address in said.addresses], dict(said.gateways)
 
 
 def trouble(folder, text):
     """Return the message about eth1's file."""
     (folder / "ifcfg-eth1").write_text(text)
-    found, errors = ifcfg.interfaces(["eth1"])
-    assert (list(found), list(errors)) == ([], ["eth1"])
-    return errors["eth1"]
+    kept = backend.look(["eth1"])
+    assert (list(kept.interfaces), list(kept.unreadable)) == ([], ["eth1"])
+    return kept.unreadable["eth1"]
 
 
 ADDRESSES = [
@@ -178,7 +179,7 @@ def test_what_the_scripts_would_choke_on_is_named(folder, text, said):
 
 def test_bytes_that_are_no_text_do_no_harm(folder):
     (folder / "ifcfg-eth1").write_bytes(b"NAME=\xff\xfe\nIPADDR=10.0.0.1\n")
-    assert ifcfg.interfaces(["eth1"])[0] == {"eth1": ((Address(4, "10.0.0.1", 8),), {})}
+    assert backend.look(["eth1"]).interfaces == {"eth1": Said((Address(4, "10.0.0.1", 8),))}
     assert "IPADDR: " in trouble(folder, "IPADDR=10.0.0.\u0661\n")
 
 
@@ -203,31 +204,33 @@ def test_alias_files_add_addresses_but_no_gateway(folder):
 def test_copies_are_passed_over(folder, ending):
     (folder / f"ifcfg-eth1:0{ending}").write_text("IPADDR=10.0.0.1\n")
     (folder / f"rule-eth1{ending}").write_text("x\n")
-    assert ifcfg.interfaces(["eth1"]) == (NOTHING, {})
-    assert backend.read() == {}
+    kept = backend.look(["eth1"])
+    assert (kept.interfaces, kept.unreadable) == (NOTHING, {})
+    assert kept.texts.keys() <= {ifcfg.NETWORK}
 
 
 def test_interface_without_a_file_has_nothing(folder):
-    assert ifcfg.interfaces(["eth1"]) == (NOTHING, {})
+    kept = backend.look(["eth1"])
+    assert (kept.interfaces, kept.unreadable) == (NOTHING, {})
 
 
 def test_addresses_are_plain_values(folder):
     (folder / "ifcfg-eth1").write_text("IPADDR=10.0.0.1\n")
-    assert ifcfg.interfaces(["eth1"])[0] == {"eth1": ((Address(4, "10.0.0.1", 8),), {})}
+    assert backend.look(["eth1"]).interfaces == {"eth1": Said((Address(4, "10.0.0.1", 8),))}
 
 
 def test_trouble_with_one_interface_does_not_hide_others(folder):
     (folder / "ifcfg-eth1").write_text("IPADDR=$X\n")
     (folder / "ifcfg-eth2").write_text("IPADDR=10.0.0.1\n")
-    found, errors = ifcfg.interfaces(["eth1", "eth2"])
-    assert (list(found), list(errors)) == (["eth2"], ["eth1"])
+    kept = backend.look(["eth1", "eth2"])
+    assert (list(kept.interfaces), list(kept.unreadable)) == (["eth2"], ["eth1"])
 
 
 def test_profiles_come_in_the_order_of_boot(monkeypatch, tmp_path):
     monkeypatch.setattr(ifcfg, "FOLDER", str(tmp_path))
     for name in ("eth10", "eth2", "eth2:1", "lo", "bond0", "eth3.bak"):
         (tmp_path / f"ifcfg-{name}").write_text(f"DEVICE='{name}'\nGATEWAY=$(x)\n")
-    found = ifcfg.profiles()
+    found = ifcfg.profiles(backend.look(["eth1"]).texts)
     assert [profile.name for profile in found] == ["bond0", "eth2", "eth2:1", "eth10"]
     assert [profile.device for profile in found] == ["bond0", "eth2", "eth2", "eth10"]
     assert {profile.value("GATEWAY") for profile in found} == {""}
@@ -244,3 +247,22 @@ def test_a_file_is_for_the_interface_that_it_names(folder):
 def test_a_gateway_with_another_interfaces_scope_is_not_its_own(folder):
     assert interface(folder, ifcfg_eth1="IPV6_DEFAULTGW=fe80::1%eth1\n")[1] == {6: "fe80::1"}
     assert interface(folder, ifcfg_eth1="IPV6_DEFAULTGW=fe80::1%eth0\n")[1] == {}
+
+
+DYNAMIC = [
+    ("BOOTPROTO=dhcp\n", {4}),
+    ("BOOTPROTO=bootp\n", {4}),
+    ("BOOTPROTO=none\nIPADDR=10.0.0.1\n", set()),
+    ("", set()),
+    ("IPV6_AUTOCONF=yes\n", {6}),
+    ("BOOTPROTO=dhcp\nDHCPV6C=yes\n", {4, 6}),
+    ("IPV6INIT=no\nDHCPV6C=yes\n", set()),
+    ("IPV6_AUTOCONF=no\n", set()),
+    ("IPV6_AUTOCONF=$(x)\n", set()),
+]
+
+
+@pytest.mark.parametrize(("text", "families"), DYNAMIC)
+def test_addresses_of_dhcp_and_advertisements_are_dynamic(folder, text, families):
+    (folder / "ifcfg-eth1").write_text(text)
+    assert backend.look(["eth1"]).interfaces["eth1"].dynamic == families

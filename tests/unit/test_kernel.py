@@ -3,6 +3,7 @@
 import multihoming_kernel as kernel
 import multihoming_model as model
 import pytest
+from multihoming_errors import KernelError
 
 
 def test_a_host_without_ipv6_is_read_in_ipv4_only(monkeypatch, tmp_path):
@@ -25,5 +26,5 @@ def test_documents_of_one_batch_are_told_apart():
 
 def test_a_host_without_ip_is_told_which_package_to_install(monkeypatch):
     monkeypatch.setattr(kernel.shutil, "which", lambda *_, **__: None)
-    with pytest.raises(kernel.KernelError, match=r"iproute2 5\.2 or newer"):
+    with pytest.raises(KernelError, match=r"iproute2 5\.2 or newer"):
         kernel.commit([model.Step(4, "rule show")])

@@ -12,6 +12,8 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from multihoming_backend import Claim, Kept
+from multihoming_errors import ContentError
 from multihoming_rules import Ours
 
 DATA = Path(__file__).parent / "data"
@@ -37,8 +39,12 @@ def policy_of(want):
 
 
 def render(texts, want):
+    """Return path -> text after the edits."""
     policies = {"eth1": policy_of(want)} if want else {}
-    return backend.render(texts, policies, Ours(OURS), TABLES, TABLES)
+    edits = backend.render(Kept(texts), policies, Ours(OURS), TABLES, TABLES)
+    for edit in edits:
+        assert (edit.writer, edit.before) == ("network-scripts", texts.get(edit.place))
+    return {edit.place: edit.after for edit in edits}
 
 
 def written(texts, edits):
@@ -75,7 +81,7 @@ def test_sourced_value_that_can_not_be_read_names_file_and_variable(name, value)
     values = {"ADDRESS0": "10.0.0.0", "NETMASK0": "255.0.0.0", "GATEWAY0": "192.168.1.1"}
     text = "".join(f"{key}={val}\n" for key, val in {**values, name: value}.items())
     want = {"route": ["default via 192.168.1.254 dev eth1 table gateway1"]}
-    with pytest.raises(model.ContentError, match=f"route-eth1.*(ADDRESS0|{name})") as caught:
+    with pytest.raises(ContentError, match=f"route-eth1.*(ADDRESS0|{name})") as caught:
         render(in_folder({"route-eth1": text}), want)
     assert str(caught.value).isprintable()
 
@@ -89,22 +95,31 @@ def test_id_that_iproute2_can_not_name_is_written_as_a_number():
     big = {"gateway1": 4294967295}
     rule = model.Rule(4, 20000, 4294967295, src="192.168.1.220")
     policies = {"eth1": model.Policy("eth1", model.Table("gateway1", 4294967295), (), (rule,))}
-    edits = backend.render({}, policies, Ours(frozenset(big.values())), big, big)
-    assert list(edits.values()) == ["from 192.168.1.220 table 4294967295 priority 20000\n"]
+    edits = backend.render(Kept(), policies, Ours(frozenset(big.values())), big, big)
+    assert [edit.after for edit in edits] == [
+        "from 192.168.1.220 table 4294967295 priority 20000\n"
+    ]
 
 
-def test_owned_names_the_files_with_our_lines():
+def test_lines_name_their_file_interface_and_table():
     texts = in_folder(
         {
             "rule-eth1": "# x\nfrom 10.0.0.1 table gateway1\nfrom 10.0.0.2 lookup 202\r\n",
             "rule-eth2": "from 10.0.0.1 table other\n# from 10.0.0.1 table gateway1\n",
             "route6-eth3": "default dev eth3 table 0xc9\n",
+            "ifcfg-eth1": "IPADDR=10.0.0.1\n",
         }
     )
-    assert backend.owned(texts, OURS, TABLES) == {
-        f"{ifcfg.FOLDER}/rule-eth1": {201, 202},
-        f"{ifcfg.FOLDER}/route6-eth3": {201},
-    }
+    found = [
+        (line.place, line.device, iproute2.table_id(line.table, TABLES))
+        for line in backend.lines(Kept(texts), TABLES)
+    ]
+    assert found == [
+        (f"{ifcfg.FOLDER}/rule-eth1", "eth1", 201),
+        (f"{ifcfg.FOLDER}/rule-eth1", "eth1", 202),
+        (f"{ifcfg.FOLDER}/rule-eth2", "eth2", 100),
+        (f"{ifcfg.FOLDER}/route6-eth3", "eth3", 201),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -230,20 +245,20 @@ def test_any_text_is_handled(texts, want):
     texts = in_folder(texts)
     try:
         once = written(texts, render(texts, want))
-    except model.ContentError as err:
+    except ContentError as err:
         assert ifcfg.FOLDER in str(err)
     else:
         assert render(once, want) == {}
 
 
-def test_read_returns_route_and_rule_files_with_their_bytes(monkeypatch, tmp_path):
+def test_look_reads_route_and_rule_files_with_their_bytes(monkeypatch, tmp_path):
     folder = tmp_path
     monkeypatch.setattr(ifcfg, "FOLDER", str(folder))
     (folder / "route-eth1").write_bytes(b"a\r\nb\xff\n")
     (folder / "rule6-eth1.100").write_bytes(b"")
     (folder / "ifcfg-eth1").write_bytes(b"IPADDR=10.0.0.1\n")
     (folder / "ifup-routes").write_bytes(b"#!/bin/sh\n")
-    assert backend.read() == {
+    assert backend.look([]).texts == {
         f"{folder}/route-eth1": "a\r\nb\udcff\n",
         f"{folder}/rule6-eth1.100": "",
     }
@@ -255,9 +270,9 @@ def test_name_that_is_not_loadable_yet_spoils_our_line():
         "eth1", model.Table("new", 201), (), (model.Rule(4, 5, 201, src="10.0.0.1"),)
     )
     edits = backend.render(
-        texts, {"eth1": policy}, Ours(frozenset({201})), {"old": 201}, {"new": 201}
+        Kept(texts), {"eth1": policy}, Ours(frozenset({201})), {"old": 201}, {"new": 201}
     )
-    assert list(edits.values()) == ["from 10.0.0.1 table new priority 5\n"]
+    assert [edit.after for edit in edits] == ["from 10.0.0.1 table new priority 5\n"]
 
 
 # --- for people who look for faults -----------------------------------------------------------
@@ -269,18 +284,41 @@ def test_what_an_addressn_file_loses():
         "10.9.0.0/16 via 192.168.1.1\nADDRESS2=10.7.0.0\nGATEWAY2=192.168.1.1\n"
     )
     path = f"{ifcfg.FOLDER}/route-eth1"
-    assert backend.lost_lines(path, text) == [
+    lines = backend.lines(Kept({path: text}), {})
+    assert [line.raw for line in lines if line.lost] == [
         "10.9.0.0/16 via 192.168.1.1",
         "ADDRESS2=10.7.0.0",
         "GATEWAY2=192.168.1.1",
     ]
-    assert backend.lost_lines(path, "10.9.0.0/16 via 192.168.1.1\n") == []
+    assert [line.raw for line in lines if not line.lost] == ["10.8.0.0/16 dev eth1"]
+    plain = backend.lines(Kept({path: "10.9.0.0/16 via 192.168.1.1\n"}), {})
+    assert [line.lost for line in plain] == [False]
 
 
 def test_lines_are_told_with_their_table_and_what_they_make():
     path = f"{ifcfg.FOLDER}/rule-eth1"
     text = "# none\nfrom 10.0.0.1 lookup uplink prio 5\nfrom 10.0.0.2 table nowhere\nto 10.1.1.1\r"
-    known, unknown, spoilt = backend.loaded_lines({path: text}, {"uplink": 7})
+    known, unknown, spoilt = backend.lines(Kept({path: text}), {"uplink": 7})
     assert (known.table, known.item) == ("uplink", model.Rule(4, 5, 7, src="10.0.0.1"))
     assert (unknown.table, unknown.item) == ("nowhere", None)
-    assert (spoilt.crlf, spoilt.item) == (True, None)
+    assert (spoilt.raw[-1], spoilt.item) == ("\r", None)
+
+
+# --- who is in charge -----------------------------------------------------------------------------
+
+
+def test_every_interface_is_claimed_and_surely_where_it_has_a_file(monkeypatch, tmp_path):
+    monkeypatch.setattr(ifcfg, "FOLDER", str(tmp_path))
+    (tmp_path / "ifcfg-eth1").write_text("")
+    assert backend.claims(["eth0", "eth1"]) == {
+        "eth0": Claim(str(tmp_path), sure=False),
+        "eth1": Claim(f"{tmp_path}/ifcfg-eth1"),
+    }
+
+
+def test_nothing_is_claimed_without_the_folder_or_where_networkmanager_runs(monkeypatch, tmp_path):
+    monkeypatch.setattr(ifcfg, "FOLDER", str(tmp_path / "none"))
+    assert backend.claims(["eth0"]) == {}
+    monkeypatch.setattr(ifcfg, "FOLDER", str(tmp_path))
+    monkeypatch.setattr(backend, "_NETWORKMANAGER", str(tmp_path))
+    assert backend.claims(["eth0"]) == {}

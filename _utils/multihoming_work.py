@@ -1,0 +1,505 @@
+"""What a run has to do: a checked pillar, and what was seen of the host, become edits and steps.
+
+Pure. Everything that is known of the outside comes in as ``Seen``, read once; the same comparison
+tells afterwards whether the result holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import multihoming_backend as backend_
+import multihoming_config as config
+import multihoming_default_gateway as default_gateway
+import multihoming_desired as desired
+import multihoming_edit as edit_
+import multihoming_iproute2 as iproute2
+import multihoming_model as model
+import multihoming_plan as plan
+import multihoming_rt_tables as rt_tables
+import multihoming_rules as rules
+from multihoming_backend import Default, Kept
+from multihoming_edit import FILES, Edit
+from multihoming_errors import HostError
+from multihoming_model import Found
+from multihoming_numbers import MAIN
+
+_RoutesAndRules = tuple[list[model.Route], list[model.Rule]]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a run needs of the outside.
+
+    state
+        The kernel's side: with the routes of every table that may be touched.
+    keepers
+        Interface -> name of its backend; of the host's interfaces and the declared ones.
+    kept
+        Name of a backend -> what it keeps, of every one that concerns the run.
+    """
+
+    tables: rt_tables.Tables
+    state: model.State
+    keepers: Mapping[str, str] = field(default_factory=dict)
+    kept: Mapping[str, Kept] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What the host should be.
+
+    tables
+        Name -> id, to be registered.
+    owned
+        Names that are forgotten unless they are in ``tables``.
+    ours
+        What is compared: rules, routes and lines.
+    chosen
+        The interface whose gateways main should use, None to leave main alone.
+    """
+
+    tables: Mapping[str, int]
+    owned: frozenset[str]
+    ours: rules.Ours
+    outcome: desired.Desired
+    chosen: default_gateway.Chosen | None = None
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a run has to do, and its report.
+
+    before, after
+        Edits ahead of the kernel's steps and behind them. A table is registered before anything
+        leads to it, and forgotten last; what is loaded at boot changes once the kernel has taken
+        it.
+    current, should
+        What the kernel holds of what is ours, and what it should hold.
+    """
+
+    goal: Goal
+    seen: Seen
+    before: tuple[Edit, ...]
+    steps: tuple[model.Step, ...]
+    after: tuple[Edit, ...]
+    report: Mapping[str, Any]
+    current: _RoutesAndRules
+    should: _RoutesAndRules
+
+    @property
+    def pending(self) -> bool:
+        """Tell whether there is anything to do."""
+        return bool(self.before or self.steps or self.after)
+
+    @property
+    def edits(self) -> list[Edit]:
+        """All edits, one for each place."""
+        return edit_.merged([*self.before, *self.after])
+
+    @property
+    def devices(self) -> list[str]:
+        """The interfaces that it is about."""
+        keepers = self.seen.keepers
+        named = {**self.goal.outcome.policies, **self.report["interfaces"]}
+        return [dev for dev in named if dev in keepers]
+
+
+def ids_to_read(
+    tables: rt_tables.Tables, wanted: config.Config, scope: frozenset[str] | None
+) -> set[int]:
+    """Return the ids of the tables that a run may touch.
+
+    scope
+        Names of the only ones; None for all that are owned.
+    """
+    return {*_owned(tables, scope).values(), *wanted.tables.values()}
+
+
+def needs_defaults(wanted: config.Config) -> bool:
+    """Tell whether main's default routes matter."""
+    return wanted.default_gateway is not None or any(
+        interface.gateways is None or interface.keep_main_routes
+        for interface in wanted.interfaces.values()
+    )
+
+
+def devices_to_read(wanted: config.Config, links: Mapping[str, model.Link]) -> list[str]:
+    """Return the interfaces of which it matters what their configuration says."""
+    open_ = [
+        name
+        for name, interface in wanted.interfaces.items()
+        if interface.addresses is None or interface.gateways is None
+    ]
+    if any(interface.keep_main_routes for interface in wanted.interfaces.values()):
+        open_ += (name for name, link in links.items() if "LOOPBACK" not in link.flags)
+    if wanted.default_gateway:
+        open_.append(wanted.default_gateway)
+    return list(dict.fromkeys(open_))
+
+
+def _owned(tables: rt_tables.Tables, scope: frozenset[str] | None) -> dict[str, int]:
+    return {name: id_ for name, id_ in tables.owned.items() if scope is None or name in scope}
+
+
+# --- the goal ---------------------------------------------------------------------------------
+
+
+def decide(
+    wanted: config.Config, seen: Seen, scope: frozenset[str] | None, errors: list[str]
+) -> Work:
+    """Return what has to be done.
+
+    errors
+        What is wrong already; with any, or with more, HostError is raised with all of them.
+    """
+    state = seen.state
+    errors += rt_tables.conflicts(seen.tables, wanted.tables)
+    found = _found(wanted, seen, errors)
+    known = _with_live(found, wanted, state, state.defaults)
+    chosen = default_gateway.choose(wanted, state.links, known, state.defaults, errors)
+    chosen = _as_scripted(seen, chosen, errors)
+    errors += default_gateway.in_the_way(state.defaults, chosen) if chosen else []
+    staying = default_gateway.after(state.defaults, chosen) if chosen else state.defaults
+    errors += _siblings_lost(found, wanted, state, staying)
+    known = _with_live(found, wanted, state, staying)
+    outcome = desired.policies(wanted, state.links, known)
+    errors += outcome.errors
+    if errors:
+        raise HostError(errors)
+    outcome = replace(outcome, policies=_stamped(outcome.policies, seen.keepers))
+    skipped = {wanted.interfaces[name].table.id for name in outcome.skipped}
+    forgettable = frozenset(_owned(seen.tables, scope) if scope is None else ())
+    ids = frozenset(ids_to_read(seen.tables, wanted, scope) - skipped)
+    ours = _ours(ids, seen, outcome)
+    _check_places(ours, state.all_rules)
+    return compare(Goal(wanted.tables, forgettable, ours, outcome, chosen), seen)
+
+
+def _found(wanted: config.Config, seen: Seen, errors: list[str]) -> dict[str, Found]:
+    """Return what configurations say of interfaces, with errors for what can't be read."""
+    found: dict[str, Found] = {}
+    for kept in seen.kept.values():
+        for name, problem in kept.unreadable.items():
+            key = "default_gateway" if name == wanted.default_gateway else "keep_main_routes"
+            where = f"interfaces.{name}" if name in wanted.interfaces else key
+            errors.append(f"{where}: {problem}")
+        for name, said in kept.interfaces.items():
+            found[name] = Found(said.addresses, said.gateways, dynamic=said.dynamic)
+    return found
+
+
+def _as_scripted(
+    seen: Seen, chosen: default_gateway.Chosen | None, errors: list[str]
+) -> default_gateway.Chosen | None:
+    """Add the default routes that managers make, and what in their files contradicts."""
+    if chosen is None:
+        return None
+    scripted: list[model.Route] = []
+    problems: list[str] = []
+    for name, kept in seen.kept.items():
+        backend = backend_.named(name)
+        scripted += backend.defaults(kept)
+        problems += backend.problems(kept, _default(name, chosen, seen))
+    errors += [f"default_gateway: {problem}" for problem in dict.fromkeys(problems)]
+    stamps = backend_.named(seen.keepers.get(chosen.interface, backend_.NONE)).STAMPS
+    return replace(chosen, scripted=tuple(scripted), protocol=stamps.route)
+
+
+def _default(name: str, chosen: default_gateway.Chosen, seen: Seen) -> Default:
+    own = seen.keepers.get(chosen.interface) == name
+    return Default(chosen.interface, chosen.gateways, own)
+
+
+def _stamped(
+    policies: Mapping[str, model.Policy], keepers: Mapping[str, str]
+) -> dict[str, model.Policy]:
+    """Return the policies with the protocols that the loader of each interface's backend stamps."""
+    stamps = {name: backend_.named(name).STAMPS for name in {keepers[dev] for dev in policies}}
+    return {
+        dev: _with_stamps(policy, stamps[keepers[dev]])
+        if stamps[keepers[dev]] != backend_.Stamps()
+        else policy
+        for dev, policy in policies.items()
+    }
+
+
+def _with_stamps(policy: model.Policy, stamps: backend_.Stamps) -> model.Policy:
+    return replace(
+        policy,
+        routes=tuple(replace(route, protocol=stamps.route) for route in policy.routes),
+        rules=tuple(replace(rule, protocol=stamps.rule) for rule in policy.rules),
+    )
+
+
+def _ours(ids: frozenset[int], seen: Seen, outcome: desired.Desired) -> rules.Ours:
+    """Return what is ours: the tables, and rules into main that are recorded or wanted."""
+    made = [rule for policy in outcome.policies.values() for rule in policy.rules]
+    wanted = {rules.place_into_main(rule) for rule in made} - {None}
+    places = rules.places_into_main(made, ids) if wanted else {}
+    into_main = {place: table for place, table in places.items() if place in wanted}
+    known = seen.tables.ids
+    recorded = {(known[name], priority) for name, priority in seen.tables.keeping_main}
+    if recorded:
+        lines = (line.item for line in lines_of(seen, known) if not line.lost)
+        kept = [item for item in lines if isinstance(item, model.Rule)]
+        held = [*seen.state.all_rules, *kept]
+        into_main |= rules.places_recorded(
+            held, {record for record in recorded if record[0] in ids}
+        )
+    return rules.Ours(ids, into_main)
+
+
+def lines_of(seen: Seen, names: Mapping[str, int]) -> list[backend_.Line]:
+    """Return the lines of all that is kept; names are name -> id, from rt_tables."""
+    return [
+        line for name, kept in seen.kept.items() for line in backend_.named(name).lines(kept, names)
+    ]
+
+
+def _check_places(ours: rules.Ours, live: Iterable[model.Rule]) -> None:
+    """Check that nobody else's rule stands where one of ours has to be.
+
+    The kernel could not tell the two apart when it has to remove ours. Raises HostError.
+    """
+    foreign = [
+        f"keep_main_routes: `{iproute2.text(rule, 'main')}` is somebody else's, and "
+        "stands where a rule for that address has to be; give it another priority, or write "
+        "another `priority` before keep_main_routes is applied"
+        for rule in live
+        if rule.table == MAIN and rule not in ours
+        if (rule.family, rule.src, rule.priority) in ours.into_main
+        if rules.deletes(rules.into_main(rule.family, rule.priority or 0, rule.src or ""), rule)
+    ]
+    if foreign:
+        raise HostError(foreign)
+
+
+def _with_live(
+    found: Mapping[str, Found],
+    wanted: config.Config,
+    state: model.State,
+    staying: Iterable[model.Route],
+) -> dict[str, Found]:
+    """Add the live gateways: main's default routes, else the one our table already has.
+
+    staying
+        Main's default routes at the end of the run: what goes tells nothing the next time. It does
+        of declared interfaces of which nothing stays, as their tables have it by then.
+    """
+    now, then = desired.gateways_by_device(state.defaults), desired.gateways_by_device(staying)
+    filled = {}
+    for name in {**wanted.interfaces, **state.links}:
+        interface = wanted.interfaces.get(name)
+        live = then.get(name, {})
+        if interface and interface.gateways is None:
+            own = desired.gateways_through(name, state.routes.get(interface.table.id, ()))
+            live = {**own, **now.get(name, {}), **live}
+        filled[name] = replace(found.get(name, Found()), defaults=live)
+    return filled
+
+
+def _siblings_lost(
+    found: Mapping[str, Found],
+    wanted: config.Config,
+    state: model.State,
+    staying: Iterable[model.Route],
+) -> list[str]:
+    """Name interfaces of which nothing tells any more that their clients have a gateway.
+
+    Replies to these would then go there directly, past the interface that was asked.
+    """
+    if not any(interface.keep_main_routes for interface in wanted.interfaces.values()):
+        return []
+    now, then = desired.gateways_by_device(state.defaults), desired.gateways_by_device(staying)
+    errors = []
+    for name in state.links:
+        known = {**then.get(name, {}), **found.get(name, Found()).gateways}
+        lost = now.get(name, {}).keys() - known.keys()
+        if lost and name not in wanted.interfaces:
+            errors.append(
+                f"default_gateway: replaces the default route that tells keep_main_routes that "
+                f"clients of {name} have a gateway; declare {name} in `interfaces`, or write its "
+                "gateway in its configuration file"
+            )
+    return errors
+
+
+# --- what separates the host from it ------------------------------------------------------------
+
+
+def compare(goal: Goal, seen: Seen) -> Work:
+    """Return what separates kernel, rt_tables and what backends keep from the goal."""
+    tables, state = seen.tables, seen.state
+    registered, then = _registered(goal, tables)
+    released, final = _released(goal, then)
+    before = table_edits(tables.texts, registered)
+    after = [*_rendered(goal, seen, final), *table_edits(then.texts, released)]
+
+    policies = goal.outcome.policies.values()
+    switched, switched_to = (
+        ([], []) if not goal.chosen else default_gateway.switch(state.defaults, goal.chosen)
+    )
+    current = held(goal.ours, state, switched)
+    should = (
+        [route for policy in policies for route in policy.routes] + switched_to,
+        [rule for policy in policies for rule in policy.rules],
+    )
+    steps = plan.steps(current, should)
+    report = _report(goal, seen, final, steps, edit_.merged([*before, *after]), (current, should))
+    return Work(goal, seen, tuple(before), tuple(steps), tuple(after), report, current, should)
+
+
+def _rendered(goal: Goal, seen: Seen, final: rt_tables.Tables) -> list[Edit]:
+    """Return the backends' edits: each keeps the policies of its interfaces, and no others."""
+    return [
+        edit
+        for name, kept in seen.kept.items()
+        for edit in backend_.named(name).render(
+            kept,
+            {dev: p for dev, p in goal.outcome.policies.items() if seen.keepers.get(dev) == name},
+            goal.ours,
+            seen.tables.ids,
+            final.ids,
+            _default(name, goal.chosen, seen) if goal.chosen else None,
+        )
+    ]
+
+
+def _registered(goal: Goal, tables: rt_tables.Tables) -> tuple[dict[str, str], rt_tables.Tables]:
+    """Return (path -> text, tables) with what has to be recorded before the kernel changes."""
+    named = rt_tables.register(tables, goal.tables)
+    then = rt_tables.combine(tables, named) if named else tables
+    kept = rt_tables.keep_main(then, sorted(_keeping_main(goal)))
+    return {**named, **kept}, rt_tables.combine(then, kept) if kept else then
+
+
+def _released(goal: Goal, tables: rt_tables.Tables) -> tuple[dict[str, str], rt_tables.Tables]:
+    """Return (path -> text, tables) without what need not be recorded once it has changed."""
+    ids = tables.ids
+    compared = {record for record in tables.keeping_main if ids[record[0]] in goal.ours.tables}
+    forgotten = rt_tables.forget_main(tables, compared - _keeping_main(goal))
+    then = rt_tables.combine(tables, forgotten) if forgotten else tables
+    gone = goal.owned - goal.tables.keys()
+    released = rt_tables.release(then, gone) if gone else {}
+    edited = {**forgotten, **released}
+    return edited, rt_tables.combine(tables, edited) if edited else tables
+
+
+def _keeping_main(goal: Goal) -> set[tuple[str, int]]:
+    """Return (table's name, priority) of the rules into main that should be."""
+    return {
+        (policy.table.name, place[2])
+        for policy in goal.outcome.policies.values()
+        for rule in policy.rules
+        if (place := rules.place_into_main(rule)) and place in goal.ours.into_main
+    }
+
+
+def held(ours: rules.Ours, state: model.State, in_main: Iterable[model.Route]) -> _RoutesAndRules:
+    """Return what the kernel holds of what is ours, and the routes of main that matter."""
+    routes = [route for id_ in sorted(ours.tables) for route in state.routes[id_]]
+    return [*routes, *in_main], [rule for rule in state.all_rules if rule in ours]
+
+
+def table_edits(before: Mapping[str, str], after: Mapping[str, str]) -> list[Edit]:
+    """Return the edits of rt_tables and its drop-ins that lead from texts to others, by path."""
+    return [
+        Edit(FILES, path, before.get(path), None if rt_tables.is_empty(path, text) else text)
+        for path, text in after.items()
+    ]
+
+
+def is_record(edit: Edit) -> bool:
+    """Tell whether an edit only records in rt_tables what is ours: nothing changes by it."""
+    ours = (rt_tables.ETC, rt_tables.OURS)
+    return edit.place in ours and rt_tables.only_records(edit.before, edit.after)
+
+
+# --- the report -------------------------------------------------------------------------------
+
+
+def _report(
+    goal: Goal,
+    seen: Seen,
+    final: rt_tables.Tables,
+    steps: Iterable[model.Step],
+    edits: Iterable[Edit],
+    sides: tuple[_RoutesAndRules, _RoutesAndRules],
+) -> dict[str, Any]:
+    known = {**seen.tables.ids, **final.ids}
+    current, should = sides
+    commands = [f"ip -{step.family} {step.line}" for step in steps]
+    differences = plan.differences([*current[0], *current[1]], [*should[0], *should[1]])
+    devices = _devices(goal, seen, known, current[0]) if commands else {}
+    return {
+        "commands": commands,
+        "files": {edit.place: edit_.diff(edit) for edit in edits if not is_record(edit)},
+        "interfaces": _interfaces(differences, devices, goal.ours, known),
+        "tables": _tables(seen.tables, final),
+        "notes": [f"{name} {why}: skipped" for name, why in goal.outcome.skipped.items()],
+    }
+
+
+def _devices(
+    goal: Goal, seen: Seen, known: Mapping[str, int], routes: Iterable[model.Route]
+) -> dict[int, str]:
+    """Return table id -> the interface it serves, by policy, else files, else live routes."""
+    devices = {route.table: dev for route in routes for dev in route.devices[:1]}
+    devices.update(served(lines_of(seen, known), goal.ours.tables, known))
+    policies = goal.outcome.policies
+    devices.update({policy.table.id: dev for dev, policy in policies.items()})
+    return devices
+
+
+def served(
+    lines: Iterable[backend_.Line], ids: Iterable[int] | None, names: Mapping[str, int]
+) -> dict[int, str]:
+    """Return table id -> the interface whose configuration has lines for it.
+
+    ids
+        The only tables that are asked for; None for all.
+    """
+    found = ((iproute2.table_id(line.table, names), line.device) for line in lines if line.table)
+    return {
+        id_: dev for id_, dev in found if id_ is not None and dev and (ids is None or id_ in ids)
+    }
+
+
+def _interfaces(
+    differences: plan.Differences,
+    devices: Mapping[int, str],
+    ours: rules.Ours,
+    known: Mapping[str, int],
+) -> dict[str, Any]:
+    """Return interface -> {"routes"|"rules": {"added"|"removed": [iproute2's words]}}.
+
+    Main's default routes stand under ``default_gateway``.
+    """
+    names = {id_: name for name, id_ in known.items()}
+    report: dict[str, Any] = {}
+    for verb, items in (("added", differences.added), ("removed", differences.removed)):
+        for item in items:
+            table = item.table or 0
+            kind, name = "routes", names.get(table)
+            if isinstance(item, model.Rule):
+                kind, place = "rules", rules.place_into_main(item)
+                table = ours.into_main.get(place, table) if place else table
+            served_ = "default_gateway" if table == MAIN else devices.get(table)
+            entry = report.setdefault(served_ or names.get(table) or str(table), {})
+            entry.setdefault(kind, {}).setdefault(verb, []).append(iproute2.text(item, name))
+    return report
+
+
+def _tables(before: rt_tables.Tables, after: rt_tables.Tables) -> dict[str, Any]:
+    """Return name -> old and new id of owned tables; adopting one where it stands is no change."""
+    ids, new = before.ids, after.owned
+    standing = {name: id_ for name, id_ in new.items() if ids.get(name) == id_}
+    old = {**standing, **before.owned}
+    return {
+        name: {"old": old.get(name), "new": new.get(name)}
+        for name in {**old, **new}
+        if old.get(name) != new.get(name)
+    }
