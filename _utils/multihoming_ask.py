@@ -113,7 +113,7 @@ def export(backend_name: str = AUTO) -> dict[str, Any]:
         links = kernel.read().links
         keepers, names = look.backends(backend_name, links, [])
         kept = look.keep(names, keepers, links)
-        outcome = export_.export(_seen(kept))
+        outcome = export_.export(_seen(kept, keepers))
         pillar = dict(outcome.pillar)
         if not names or names != look.in_charge(links):
             pillar["backend"] = NONE if backend_name == AUTO else backend_name
@@ -126,21 +126,33 @@ def export(backend_name: str = AUTO) -> dict[str, Any]:
     }
 
 
-def _seen(kept: Mapping[str, Kept]) -> export_.Seen:
+def _seen(kept: Mapping[str, Kept], keepers: Mapping[str, str]) -> export_.Seen:
     tables = look.read_tables()
     lines = [line for name, each in kept.items() for line in named(name).lines(each, tables.ids)]
     served = work.served(lines, None, tables.ids)
     used = export_.tables_in_use(kernel.read().rules) | kernel.tables(BY_HAND) | served.keys()
     state = kernel.read(used - RESERVED_TABLES.keys(), defaults=True)
-    said = {dev: said for each in kept.values() for dev, said in each.interfaces.items()}
-    unreadable = {dev: why for each in kept.values() for dev, why in each.unreadable.items()}
+    return export_.Seen(
+        state.links,
+        state.rules,
+        state.routes,
+        tables,
+        served,
+        _found(kept, state),
+        {dev: why for each in kept.values() for dev, why in each.unreadable.items()},
+        stamps={dev: named(name).STAMPS for dev, name in keepers.items()},
+    )
+
+
+def _found(kept: Mapping[str, Kept], state: model.State) -> dict[str, Found]:
+    """Return interface -> what its configuration and main's default routes say of it."""
     live = desired.gateways_by_device(state.defaults)
-    found = {
-        dev: Found(told.addresses, told.gateways, live.get(dev, {}), told.dynamic)
-        for dev in state.links
-        if (told := said.get(dev, Said()))
+    said = {dev: said for each in kept.values() for dev, said in each.interfaces.items()}
+    told = {dev: said.get(dev, Said()) for dev in state.links}
+    return {
+        dev: Found(each.addresses, each.gateways, live.get(dev, {}), each.dynamic)
+        for dev, each in told.items()
     }
-    return export_.Seen(state.links, state.rules, state.routes, tables, served, found, unreadable)
 
 
 def _default_gateway(

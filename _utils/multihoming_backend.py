@@ -9,8 +9,8 @@ and edits are written (``write``) once the kernel has what they say. See CONTRIB
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 from multihoming_lazy import shared_code
 from multihoming_model import Policy, Route, Rule
@@ -121,6 +121,11 @@ class Stamps:
 
     route: int = BOOT
     rule: int = UNSPEC
+
+    def put_on(self, item: Any) -> Any:
+        """Return a route or rule with the protocol that the loader puts on it."""
+        protocol = self.rule if isinstance(item, Rule) else self.route
+        return item if item.protocol == protocol else replace(item, protocol=protocol)
 
 
 class Backend(Protocol):

@@ -21,6 +21,7 @@ import multihoming_model as model
 import multihoming_rt_tables as rt_tables
 import multihoming_rules as rules_
 import multihoming_values as values
+from multihoming_backend import Stamps
 from multihoming_model import Found, Link, Route, Rule
 from multihoming_numbers import BOOT, BY_HAND, FAMILIES, KERNEL, MAIN, RESERVED_TABLES, UNSPEC
 
@@ -52,6 +53,8 @@ class Seen:
         Interface -> why its files can't be understood.
     declared
         Interface -> what is known of it once the pillar that comes of all this has its entry.
+    stamps
+        Interface -> the protocols that its network manager puts on routes and rules.
     """
 
     links: Mapping[str, Link]
@@ -62,6 +65,7 @@ class Seen:
     found: Mapping[str, Found] = field(default_factory=dict)
     unreadable: Mapping[str, str] = field(default_factory=dict)
     declared: Mapping[str, Found] = field(default_factory=dict)
+    stamps: Mapping[str, Stamps] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -684,6 +688,8 @@ def _checked(seen: Seen, held: _Held, dev: str, entry: _Entry) -> _Fit:
     if errors:
         return _Fit(dev, entry, obstacles=tuple(f"a pillar may not say it: {e}" for e in errors))
     changes, obstacles = _differences(held, made, entry)
+    stamps = seen.stamps.get(dev, Stamps())
+    changes = [*_restamped(held, {stamps.put_on(item) for item in made}), *changes]
     into_main = tuple(rule for rule in held.rules if rule.table == MAIN)
     return _Fit(dev, entry, tuple(changes), tuple(obstacles), into_main)
 
@@ -713,7 +719,7 @@ def _found(seen: Seen, held: _Held, dev: str) -> Found:
 def _differences(held: _Held, made: Sequence[_Item], entry: _Entry) -> tuple[list[str], list[str]]:
     """Return (changes that keep every packet on its way, obstacles)."""
     name = held.word
-    changes = _restamped(held, set(made))
+    changes = []
     there = dict.fromkeys(map(_normal, held.items))
     lost = dict.fromkeys(item for item in there if item not in set(made))
     obstacles = []
@@ -738,12 +744,13 @@ def _differences(held: _Held, made: Sequence[_Item], entry: _Entry) -> tuple[lis
 def _restamped(held: _Held, wanted: set[_Item]) -> list[str]:
     """Name what stays but for its protocol, and what is there more than once."""
     changes = []
-    other = [item for item in held.items if item not in wanted and _normal(item) in wanted]
+    unstamped = set(map(_normal, wanted))
+    other = [item for item in held.items if item not in wanted and _normal(item) in unstamped]
     if other:
         names = sorted({iproute2.protocol_name(item.protocol) for item in other})
         changes.append(
             f"{len(other)} of its routes and rules have the protocol {', '.join(names)}, and would "
-            "be made anew as a plain `ip` line makes them"
+            "be made anew as the network manager makes them"
         )
     counts = Counter(map(_normal, held.items))
     changes += [

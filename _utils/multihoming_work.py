@@ -229,8 +229,8 @@ def _stamped(
 def _with_stamps(policy: model.Policy, stamps: backend_.Stamps) -> model.Policy:
     return replace(
         policy,
-        routes=tuple(replace(route, protocol=stamps.route) for route in policy.routes),
-        rules=tuple(replace(rule, protocol=stamps.rule) for rule in policy.rules),
+        routes=tuple(map(stamps.put_on, policy.routes)),
+        rules=tuple(map(stamps.put_on, policy.rules)),
     )
 
 

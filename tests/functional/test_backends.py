@@ -114,7 +114,8 @@ def test_a_failure_on_an_edit_takes_both_back(host, minion, monkeypatch):
     before = sorted(live.kernel(host)), live.texts()
 
     def refuse(edits):
-        raise BackendError("json: full") if edits[0].after != before[1][str(PLACE)] else None
+        if edits[0].after != before[1][str(PLACE)]:
+            raise BackendError("json: full")
 
     with monkeypatch.context() as patch:
         patch.setattr(json_backend, "write", refuse)
@@ -199,8 +200,9 @@ def test_functions_that_look_know_both(minion, converge):
     places = minion.call("list_files", pillar=two())
     assert places.keys() == {str(PLACE), *(str(SCRIPTS / name) for name in scripted())}
     exported = minion.call("export")
-    assert exported["multihoming"]["interfaces"].keys() == {"eth2"}
-    assert any("gateway1" in why and "protocol is static" in why for why in exported["left_out"])
+    assert exported["multihoming"]["interfaces"].keys() == {"eth1", "eth2"}
+    assert (len(exported["left_out"]), exported["notes"]) == (1, [])
+    assert exported["left_out"][0].startswith("table 77 (eth1): ")
 
 
 @pytest.mark.usefixtures("host")

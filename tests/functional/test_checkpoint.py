@@ -133,14 +133,17 @@ def test_bytes_that_are_no_text_come_back(host, back):
 def test_everything_is_read_at_the_start_of_a_run(monkeypatch):
     """What a run knows of files comes of one look: deciding opens none."""
     wanted, errors = config.parse({**two(), "default_gateway": "eth0"})
-    (SCRIPTS / "ifcfg-eth0").write_text("IPADDR=192.168.2.220\nPREFIX=24\nGATEWAY=192.168.2.254\n")
+    (SCRIPTS / "ifcfg-eth0").write_text(
+        "IPADDR=192.168.2.220\nPREFIX=24\nGATEWAY=192.168.2.254\n"
+        "IPV6ADDR=2001:db8:2::220/64\nIPV6_DEFAULTGW=2001:db8:2::254\n"
+    )
     seen = host_.look_.look(wanted, None, errors)
 
     def refuse(*_, **__):
-        pytest.fail("a file is read after the look")
+        raise AssertionError("the outside is asked after the look")
 
-    for name in ("open", "os.listdir", "os.path.isdir", "os.path.exists"):
-        monkeypatch.setattr(f"builtins.{name}" if "." not in name else name, refuse)
-    work = host_.work.decide(wanted, seen, None, [])
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        for name in ("builtins.open", "os.listdir", "os.path.isdir", "subprocess.run"):
+            patch.setattr(name, refuse)
+        work = host_.work.decide(wanted, seen, None, [])
     assert work.pending

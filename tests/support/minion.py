@@ -3,8 +3,12 @@
 import os
 from pathlib import Path
 
+import salt._logging
 import salt.config
 import salt.loader
+
+# Nothing configures Salt's logging here: its stand-in would write all out again at the end.
+salt._logging.shutdown_temp_handler()
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_PILLAR = object()
