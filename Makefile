@@ -2,18 +2,23 @@
 # make demo           both articles, played with the real salt-call
 # make bench          the figures of the README
 # make pictures       draw the README's pictures anew
+# make mutants        which small mistakes in the pure rooms do the unit tests not notice?
+#                     COUNT=100 SEED=1 ROOMS="plan rules" choose them
 # make lint           ruff, mypy, salt-lint, yamllint
 # make test SALT=3006 the same against another Salt release; PYTEST="-k route" chooses tests
 PYTHON ?= python3
 SALT ?= 3008
 VENV ?= .venv-$(SALT)
 PYTEST ?=
+COUNT ?= 100
+SEED ?= 1
+ROOMS ?=
 
 READY = $(VENV)/ready
 IN_LAB = sh tests/lab/enter.sh
 SOURCES = _modules _states _utils tests bench
 
-.PHONY: test demo bench pictures lint format clean
+.PHONY: test demo bench pictures mutants lint format clean
 
 test: $(READY)
 	$(IN_LAB) $(VENV)/bin/python -m pytest $(PYTEST)
@@ -26,6 +31,9 @@ bench: $(READY)
 
 pictures: $(READY)
 	PYTHONPATH=_utils $(IN_LAB) $(VENV)/bin/python tests/lab/pictures.py
+
+mutants: $(READY)
+	nice $(VENV)/bin/python tests/mutants.py --count $(COUNT) --seed $(SEED) $(ROOMS)
 
 lint: $(READY)
 	$(VENV)/bin/ruff check $(SOURCES)
