@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import logging
 import os
 import re
 import shutil
@@ -22,6 +23,8 @@ import multihoming_netlink as netlink
 from multihoming_errors import KernelError
 from multihoming_model import Answer, Link, LinkAddress, State, Step
 from multihoming_numbers import FAMILIES, MAIN, REFUSING, TYPES
+
+log = logging.getLogger(__name__)
 
 NEEDED = "iproute2 5.2"  # the first whose `ip` has both -json for rules and -Numeric
 _TIMEOUT = 120
@@ -228,6 +231,8 @@ def commit(steps: Iterable[Step], force: bool = False) -> None:
 
 def _batch(family: int, lines: Sequence[str], force: bool) -> None:
     options = [f"-{family}", *(["-force"] if force else []), "-batch", "-"]
+    for line in lines:
+        log.info("ip -%d %s", family, line)
     result = _run(options, "".join(f"{line}\n" for line in lines))
     if result.returncode and not force:
         # There is no line number when `ip` was killed, or does not know a word.
@@ -282,6 +287,7 @@ def _ip() -> str:
 
 
 def _run(arguments: list[str], text: str) -> subprocess.CompletedProcess[str]:
+    log.debug("running: ip %s", " ".join(arguments))
     try:
         return subprocess.run(
             [_ip(), *arguments],

@@ -25,8 +25,10 @@ from types import CodeType
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = tuple(
-    "backend config default_gateway desired diagnose diagnose_files diagram edit export finding ifcfg"
-    " iproute2 model network_scripts_checks plan reply_path rt_tables rules shell survey values work".split()
+    """
+    backend config default_gateway desired diagnose diagnose_files diagram edit export finding ifcfg
+    iproute2 model network_scripts_checks plan reply_path rt_tables rules shell survey values work
+    """.split()
 )
 MEMORY = 4 << 30  # a mutant that collects for ever ends here, before the machine suffers
 
