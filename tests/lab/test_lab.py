@@ -1,6 +1,7 @@
 """The lab itself: what it shows is what happens, in both families."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -202,8 +203,27 @@ def test_nothing_done_in_the_lab_is_seen_outside():
     assert subprocess.run(["ip", "link"], capture_output=True, check=True).stdout == before
 
 
-@pytest.mark.parametrize("signal", ["INT", "TERM", "KILL", "HUP"])
-def test_everything_ends_when_the_lab_is_killed(signal):
+def _heed_signals():
+    """Undo what the caller of the tests ignores: nohup SIGHUP, a shell's background job SIGINT.
+
+    What is ignored is inherited, and a shell can't trap it (POSIX, sh, trap).
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("ignored", [(), (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)])
+@pytest.mark.parametrize("word", ["INT", "TERM", "KILL", "HUP"])
+def test_everything_ends_when_the_lab_is_killed(word, ignored):
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in ignored}
+    try:
+        _kill_the_lab(word)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _kill_the_lab(name):
     # The command leaves a child behind that ignores every signal it can.
     word = f"4711.{os.getpid()}"
     script = f"(trap '' INT TERM HUP; exec sleep {word}) & echo up; wait"
@@ -214,11 +234,12 @@ def test_everything_ends_when_the_lab_is_killed(signal):
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        preexec_fn=_heed_signals,
     )
     assert lab.stdout.readline() == "up\n"
     # Ctrl-C goes to the whole foreground group, the others to the one process.
-    target = -lab.pid if signal == "INT" else lab.pid
-    subprocess.run(["kill", f"-{signal}", "--", str(target)], check=True)
+    target = -lab.pid if name == "INT" else lab.pid
+    subprocess.run(["kill", f"-{name}", "--", str(target)], check=True)
     lab.wait(10)
     wait_for(lambda: not _running(word), "the child's end")
 
