@@ -9,8 +9,7 @@ and edits are written (``write``) once the kernel has what they say. See CONTRIB
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from multihoming_lazy import shared_code
 from multihoming_model import Policy, Route, Rule
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
 AUTO = "auto"
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(NamedTuple):
     """That a backend is in charge of an interface.
 
     sign
@@ -40,8 +38,7 @@ class Claim:
     sure: bool = True
 
 
-@dataclass(frozen=True)
-class Said:
+class Said(NamedTuple):
     """What an interface's configuration says of it.
 
     addresses
@@ -53,12 +50,11 @@ class Said:
     """
 
     addresses: tuple[Address, ...] = ()
-    gateways: Mapping[int, str] = field(default_factory=dict)
+    gateways: Mapping[int, str] = {}
     dynamic: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True)
-class Kept:
+class Kept(NamedTuple):
     """What a backend keeps, read once.
 
     texts
@@ -71,14 +67,13 @@ class Kept:
         Place -> why the manager will make nothing of its lines, and the remedy.
     """
 
-    texts: Mapping[str, str] = field(default_factory=dict)
-    interfaces: Mapping[str, Said] = field(default_factory=dict)
-    unreadable: Mapping[str, str] = field(default_factory=dict)
-    unloaded: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    texts: Mapping[str, str] = {}
+    interfaces: Mapping[str, Said] = {}
+    unreadable: Mapping[str, str] = {}
+    unloaded: Mapping[str, tuple[str, str]] = {}
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """A route or rule in what a backend keeps.
 
     raw
@@ -99,8 +94,7 @@ class Line:
     lost: bool = False
 
 
-@dataclass(frozen=True)
-class Default:
+class Default(NamedTuple):
     """The interface whose gateways main should use from the next start on.
 
     own
@@ -112,8 +106,7 @@ class Default:
     own: bool = True
 
 
-@dataclass(frozen=True)
-class Stamps:
+class Stamps(NamedTuple):
     """The protocol numbers (rtm_protocol) that a manager's loader puts on routes and rules.
 
     Live ones carry the same, or the next start would make a second copy of each.
@@ -125,7 +118,7 @@ class Stamps:
     def put_on(self, item: Any) -> Any:
         """Return a route or rule with the protocol that the loader puts on it."""
         protocol = self.rule if isinstance(item, Rule) else self.route
-        return item if item.protocol == protocol else replace(item, protocol=protocol)
+        return item if item.protocol == protocol else item._replace(protocol=protocol)
 
 
 class Backend(Protocol):

@@ -11,8 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import multihoming_files as files
 import multihoming_ifcfg as ifcfg
@@ -50,8 +49,7 @@ _DISPATCHERS = tuple(
 )
 
 
-@dataclass(frozen=True)
-class _Line:
+class _Line(NamedTuple):
     """A line of a route or rule file.
 
     ours
@@ -65,8 +63,7 @@ class _Line:
     item: model.Route | model.Rule | None = None
 
 
-@dataclass(frozen=True)
-class _Known:
+class _Known(NamedTuple):
     """What is owned, and names -> ids: all, and those that iproute2 can look up."""
 
     ours: rules_.Ours
@@ -324,10 +321,10 @@ def _item(path: str, raw: str, tables: Mapping[str, int]) -> model.Route | model
 def _through(route: model.Route, dev: str) -> model.Route:
     """Fill in the interface, which the kernel finds by the gateway when a line names none."""
     if route.via and not route.dev:
-        route = replace(route, dev=dev)
+        route = route._replace(dev=dev)
     if any(hop.via and not hop.dev for hop in route.nexthops):
-        hops = (replace(hop, dev=hop.dev or dev) for hop in route.nexthops)
-        route = model.canonical(replace(route, nexthops=tuple(hops)))
+        hops = (hop._replace(dev=hop.dev or dev) for hop in route.nexthops)
+        route = model.canonical(route._replace(nexthops=tuple(hops)))
     return route
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import multihoming_backend as backend
 import multihoming_files as files
@@ -31,8 +30,7 @@ _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _TRIES = 3
 
 
-@dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(NamedTuple):
     """What a run may change, as it was.
 
     id
@@ -101,7 +99,13 @@ def of_edits(edits: tuple[Edit, ...]) -> Checkpoint:
 
 def to_json(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return a checkpoint in plain JSON types; texts keep bytes that are not UTF-8."""
-    return asdict(checkpoint)
+    return {name: _plain(value) for name, value in checkpoint._asdict().items()}
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "_asdict"):
+        return {name: _plain(each) for name, each in value._asdict().items()}
+    return [_plain(each) for each in value] if isinstance(value, tuple) else value
 
 
 def from_json(data: Mapping[str, Any]) -> Checkpoint:

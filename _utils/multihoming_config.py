@@ -9,8 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import multihoming_backend as backends
 import multihoming_model as model
@@ -88,8 +87,7 @@ _CHECKED_ON_HOST = ("addresses", "gateway", "onlink", "routes", "table")
 _MAX_MTU = 65520
 
 
-@dataclass(frozen=True)
-class Spec:
+class Spec(NamedTuple):
     """One entry of ``routes`` or ``rules``: normalised fields and where it stands in the pillar.
 
     ``family`` is None when no address in it says which; it is then made for each family.
@@ -100,8 +98,7 @@ class Spec:
     fields: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Interface:
+class Interface(NamedTuple):
     """One entry of ``interfaces``; None means "find it out on the host"."""
 
     name: str
@@ -117,17 +114,16 @@ class Interface:
     backend: str | None = None
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(NamedTuple):
     """A whole pillar, checked.
 
     ``interfaces`` holds the entries that can be checked against the host.
     """
 
-    tables: Mapping[str, int] = field(default_factory=dict)
-    interfaces: Mapping[str, Interface] = field(default_factory=dict)
+    tables: Mapping[str, int] = {}
+    interfaces: Mapping[str, Interface] = {}
     default_gateway: str | None = None
-    sysctl: Mapping[str, str] = field(default_factory=dict)
+    sysctl: Mapping[str, str] = {}
     backend: str = backends.AUTO
 
 

@@ -9,7 +9,7 @@ other interfaces go, as they would at the next restart.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import multihoming_iproute2 as iproute2
 import multihoming_model as model
@@ -23,8 +23,7 @@ from multihoming_numbers import BOOT, RA, RENEWED
 _LEFT_BEHIND = frozenset(("nhid", "via", "encap", "features"))
 
 
-@dataclass(frozen=True)
-class Chosen:
+class Chosen(NamedTuple):
     """The interface whose gateways main should use.
 
     gateways
@@ -187,7 +186,7 @@ def _switch(
         return gone, []
     winner = next(iter(rivals if mine else standing), None)
     new = _in_place_of(winner, family, chosen)
-    as_scripted = replace(new, metric=_scripted(family, chosen).metric)
+    as_scripted = new._replace(metric=_scripted(family, chosen).metric)
     if winner in gone and not any(_wins(route, as_scripted) for route in kept):
         new = as_scripted
     new = _before_advertised(new, kept)
@@ -199,7 +198,7 @@ def _switch(
 
 def _is_scripted(route: Route, chosen: Chosen) -> bool:
     """Tell whether the network manager's files made the route, for another interface."""
-    made = replace(route, src=None, mtu=None, other=())
+    made = route._replace(src=None, mtu=None, other=())
     return route.dev != chosen.interface and made in chosen.scripted
 
 
@@ -211,7 +210,7 @@ def _scripted(family: int, chosen: Chosen) -> Route:
     plain = model.default_route(
         family, chosen.gateways[family], chosen.interface, onlink=chosen.onlink
     )
-    return replace(plain, protocol=chosen.protocol)
+    return plain._replace(protocol=chosen.protocol)
 
 
 def _is_mine(route: Route, chosen: Chosen) -> bool:
@@ -230,7 +229,7 @@ def _is_ra(route: Route) -> bool:
 def _before_advertised(route: Route, others: Iterable[Route]) -> Route:
     """Return a route with a metric that wins over those that come again with an advertisement."""
     least = min((other.metric for other in others if _is_ra(other)), default=route.metric + 1)
-    return replace(route, metric=max(1, least - 1)) if least <= route.metric else route
+    return route._replace(metric=max(1, least - 1)) if least <= route.metric else route
 
 
 def _in_place_of(winner: Route | None, family: int, chosen: Chosen) -> Route:
@@ -238,8 +237,7 @@ def _in_place_of(winner: Route | None, family: int, chosen: Chosen) -> Route:
     plain = _scripted(family, chosen)
     if winner is None or _is_ra(winner):
         return plain
-    return replace(
-        winner,
+    return winner._replace(
         via=plain.via,
         dev=plain.dev,
         src=None,

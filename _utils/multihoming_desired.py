@@ -7,8 +7,7 @@ about a pillar that does not fit its host are born.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import multihoming_iproute2 as iproute2
 import multihoming_model as model
@@ -23,8 +22,7 @@ from multihoming_values import Address
 _Claim = tuple[str, Rule]  # an interface and one of its rules
 
 
-@dataclass(frozen=True)
-class _Uplink:
+class _Uplink(NamedTuple):
     """A subnet of an interface that has a gateway."""
 
     interface: str
@@ -32,8 +30,7 @@ class _Uplink:
     subnet: str
 
 
-@dataclass(frozen=True)
-class Desired:
+class Desired(NamedTuple):
     """The outcome.
 
     policies
@@ -336,7 +333,7 @@ def _from_rules(interface: Interface, addresses: Iterable[Address]) -> list[Rule
 def _route(interface: Interface, family: int, **fields: Any) -> Route:
     kind = fields.get("type") or "unicast"
     nexthops = tuple(
-        replace(hop, dev=hop.dev or interface.name) for hop in fields.pop("nexthops", ())
+        hop._replace(dev=hop.dev or interface.name) for hop in fields.pop("nexthops", ())
     )
     if kind == "unicast" and not nexthops:
         fields["dev"] = interface.name
@@ -533,7 +530,7 @@ def _overlapping(group: Sequence[_Claim]) -> list[tuple[_Claim, _Claim]]:
     broad: list[_Claim] = []
     for claim in group:
         rule = claim[1]
-        twin = same.setdefault(replace(rule, table=None, suppress_prefixlength=None), claim)
+        twin = same.setdefault(rule._replace(table=None, suppress_prefixlength=None), claim)
         if twin[0] != claim[0]:
             pairs.append((twin, claim))
         elif _by_source(rule) and rule.src and "/" not in rule.src:
@@ -549,7 +546,7 @@ def _overlapping(group: Sequence[_Claim]) -> list[tuple[_Claim, _Claim]]:
 
 def _by_source(rule: Rule) -> bool:
     """Tell whether the source is all that a rule selects by."""
-    return _plain(replace(rule, suppress_prefixlength=None))
+    return _plain(rule._replace(suppress_prefixlength=None))
 
 
 def _plain(rule: Rule) -> bool:

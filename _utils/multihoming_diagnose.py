@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import multihoming_backend as backend
@@ -324,7 +323,7 @@ def duplicate_rule(survey: Survey) -> Iterator[Finding]:
                 "duplicate-rule",
                 "warning",
                 device_of(survey, rules[0]),
-                f"the rule `{rule_text(replace(rules[0], priority=None))}` stands there "
+                f"the rule `{rule_text(rules[0]._replace(priority=None))}` stands there "
                 f"{len(first)} times",
                 cut(map(rule_line, rules)),
                 " && ".join(map(deletion, spare[::-1])),
@@ -344,7 +343,7 @@ def rule_protocols(survey: Survey) -> Iterator[Finding]:
                     "rule-protocols",
                     "warning",
                     device_of(survey, kept),
-                    f"the rule `{rule_text(replace(kept, protocol=0))}` stands there "
+                    f"the rule `{rule_text(kept._replace(protocol=0))}` stands there "
                     f"{len(twins)} times, with different protocols",
                     cut(map(rule_line, twins)),
                     " && ".join(deletion(rule) for rule in twins if rule is not kept),
@@ -358,7 +357,7 @@ def _alike(survey: Survey) -> Iterator[list[Rule]]:
         for rule in rules:
             verb = rule.action.partition(" ")[0]
             if verb not in ("goto", "nop") and not is_kernels(rule):
-                groups.setdefault(replace(rule, priority=None, protocol=0), []).append(rule)
+                groups.setdefault(rule._replace(priority=None, protocol=0), []).append(rule)
     return (group for group in groups.values() if len(group) > 1)
 
 

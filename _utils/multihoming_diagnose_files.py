@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 
 import multihoming_rt_tables as rt_tables
 import multihoming_survey as survey_
@@ -91,7 +90,7 @@ def not_persistent(survey: Survey) -> Iterator[Finding]:
     for item in _made_by_hand(survey):
         bare = _bare(item)
         if bare not in kept and not (
-            isinstance(bare, Rule) and replace(bare, priority=None) in kept
+            isinstance(bare, Rule) and bare._replace(priority=None) in kept
         ):
             found.setdefault(device_of(survey, item), []).append(item_line(item))
     for dev, lines in found.items():
@@ -117,13 +116,13 @@ def _made_by_hand(survey: Survey) -> Iterator[Route | Rule]:
 
 
 def _bare(item: Route | Rule) -> Route | Rule:
-    return replace(item, protocol=0)
+    return item._replace(protocol=0)
 
 
 def not_live(survey: Survey) -> Iterator[Finding]:
     """Lines of files that the kernel does not have."""
     live: set[Route | Rule] = {_bare(rule) for rules in survey.rules.values() for rule in rules}
-    live |= {replace(rule, priority=None) for rule in live if isinstance(rule, Rule)}
+    live |= {rule._replace(priority=None) for rule in live if isinstance(rule, Rule)}
     live |= {_bare(route) for routes in survey.routes.values() for route in routes}
     for path, lines in _by_place(_in_force(survey)):
         link = survey.links.get(lines[0].device or "")

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 # The writer of edits that are no backend's: rt_tables and its drop-ins.
 FILES = "files"
 
 
-@dataclass(frozen=True)
-class Edit:
+class Edit(NamedTuple):
     """The text of a place before and after; None where there is no such place.
 
     writer
@@ -40,7 +39,7 @@ def diff(edit: Edit) -> str:
 
 def inverse(edit: Edit) -> Edit:
     """Return the edit that takes another one back."""
-    return replace(edit, before=edit.after, after=edit.before)
+    return edit._replace(before=edit.after, after=edit.before)
 
 
 def merged(edits: Iterable[Edit]) -> list[Edit]:
@@ -48,5 +47,5 @@ def merged(edits: Iterable[Edit]) -> list[Edit]:
     joined: dict[tuple[str, str], Edit] = {}
     for edit in edits:
         first = joined.get((edit.writer, edit.place), edit)
-        joined[edit.writer, edit.place] = replace(edit, before=first.before)
+        joined[edit.writer, edit.place] = edit._replace(before=first.before)
     return [edit for edit in joined.values() if edit.before != edit.after]

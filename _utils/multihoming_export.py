@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import multihoming_config as config
 import multihoming_desired as desired
@@ -33,8 +32,7 @@ _Item = Route | Rule
 _Entry = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(NamedTuple):
     """What was read of the host.
 
     links
@@ -61,15 +59,14 @@ class Seen:
     rules: Mapping[int, Sequence[Rule]]
     routes: Mapping[int, Sequence[Route]]
     tables: rt_tables.Tables
-    served: Mapping[int, str] = field(default_factory=dict)
-    found: Mapping[str, Found] = field(default_factory=dict)
-    unreadable: Mapping[str, str] = field(default_factory=dict)
-    declared: Mapping[str, Found] = field(default_factory=dict)
-    stamps: Mapping[str, Stamps] = field(default_factory=dict)
+    served: Mapping[int, str] = {}
+    found: Mapping[str, Found] = {}
+    unreadable: Mapping[str, str] = {}
+    declared: Mapping[str, Found] = {}
+    stamps: Mapping[str, Stamps] = {}
 
 
-@dataclass(frozen=True)
-class Export:
+class Export(NamedTuple):
     """The outcome: what stands under ``multihoming:``, and sentences about it.
 
     left_out
@@ -83,8 +80,7 @@ class Export:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Held:
+class _Held(NamedTuple):
     """A table as the kernel holds it.
 
     named
@@ -112,8 +108,7 @@ class _Held:
         return (*self.routes, *self.rules)
 
 
-@dataclass(frozen=True)
-class _Fit:
+class _Fit(NamedTuple):
     """An entry for a table; with ``obstacles`` it will not do, ``changes`` are what it alters.
 
     into_main
@@ -143,7 +138,7 @@ def export(seen: Seen) -> Export:
         declared = _declared(seen, fits)
         if declared == seen.declared:
             break
-        seen = replace(seen, declared=declared)
+        seen = seen._replace(declared=declared)
         fits, left_out = _together(seen)
     left_out += _foreign(seen, fits)
     notes = [
@@ -180,7 +175,7 @@ def _declared(seen: Seen, fits: _Fits) -> dict[str, Found]:
         own = {6 if ":" in via else 4: via for via in vias}
         found = seen.found.get(dev, Found())
         own = own or desired.gateways_through(dev, held.routes)
-        known[dev] = replace(found, defaults={**own, **found.defaults})
+        known[dev] = found._replace(defaults={**own, **found.defaults})
     return known
 
 
@@ -257,7 +252,7 @@ def _fitting(seen: Seen, held: _Held, taken: _Fits) -> _Fit:
     if not good:
         return [fit for fit in fits if fit.dev == fits[0].dev][-1]
     best = min(good, key=lambda fit: len(fit.changes))
-    return replace(best, entry=_shortened(seen, held, best.dev, best.entry))
+    return best._replace(entry=_shortened(seen, held, best.dev, best.entry))
 
 
 def _tried(seen: Seen, held: _Held, dev: str, taken: _Fits) -> list[_Fit]:
@@ -365,8 +360,7 @@ def _foreign(seen: Seen, fits: _Fits) -> list[str]:
 # --- entries ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Way:
+class _Way(NamedTuple):
     """How an entry says a table.
 
     from_rules
@@ -409,7 +403,7 @@ def _entries(seen: Seen, held: _Held, dev: str) -> Iterator[tuple[_Held, _Entry]
     from_rules = _from_rules(sets, link)
     into_main = [main for rule in from_rules for main in sets[rule]]
     if {*into_main} == {main for standing in held.beside.values() for main in standing}:
-        whole = replace(held, rules=(*held.rules, *into_main))
+        whole = held._replace(rules=(*held.rules, *into_main))
         for way in _ways(whole, dev, link, from_rules):
             yield whole, _keeping_main(seen, whole, way)
     for way in _ways(held, dev, link, _from_rules(held.rules, link)):
@@ -461,7 +455,7 @@ def _from_rules(rules: Iterable[Rule], link: Link) -> list[Rule]:
 
 def _covered(plain: Iterable[Rule], link: Link) -> list[Rule]:
     return [
-        replace(rule, src=address.address)
+        rule._replace(src=address.address)
         for rule in plain
         for address in link.addresses
         if rule.src
@@ -477,7 +471,7 @@ def _is_plain(rule: Rule) -> bool:
 def _normal(item: Any) -> Any:
     """Return a route or rule as this package would stamp it."""
     protocol = UNSPEC if isinstance(item, Rule) else BOOT
-    return item if item.protocol == protocol else replace(item, protocol=protocol)
+    return item if item.protocol == protocol else item._replace(protocol=protocol)
 
 
 def _live(link: Link) -> dict[str, int]:
@@ -511,7 +505,9 @@ def _with_subnets(
             others.append(address)
     reached = {address.network for address in sources}
     return sources + [
-        address if address.network in reached else replace(address, length=_bits(address.family))
+        address
+        if address.network in reached
+        else values.Address(address.family, address.address, _bits(address.family))
         for address in others
     ]
 
@@ -577,9 +573,9 @@ def _keeping_main(seen: Seen, held: _Held, way: _Way) -> _Entry:
     A route to the same subnet that stands in the entry keeps them away.
     """
     likely = _through_gateways(held, way)
-    way = replace(way, keep_main_routes=True, made=likely)
+    way = way._replace(keep_main_routes=True, made=likely)
     made, _ = _outcome(seen, held, way.dev, _entry(held, way), _found(seen, held, way.dev))
-    return _entry(held, replace(way, made=likely & set(made)))
+    return _entry(held, way._replace(made=likely & set(made)))
 
 
 def _through_gateways(held: _Held, way: _Way) -> frozenset[Route]:
@@ -713,7 +709,7 @@ def _found(seen: Seen, held: _Held, dev: str) -> Found:
     """Return what the host says of an interface once the table is its own."""
     said = seen.found.get(dev, Found())
     own = desired.gateways_through(dev, held.routes)
-    return replace(said, defaults={**own, **said.defaults})
+    return said._replace(defaults={**own, **said.defaults})
 
 
 def _differences(held: _Held, made: Sequence[_Item], entry: _Entry) -> tuple[list[str], list[str]]:
@@ -769,7 +765,7 @@ def _goes_the_same_way(old: _Item, new: _Item) -> bool:
     """
     if isinstance(old, Rule) or isinstance(new, Rule) or old.to != "default":
         return False
-    return replace(old, src=None, onlink=new.onlink) == new
+    return old._replace(src=None, onlink=new.onlink) == new
 
 
 def _is_harmless(item: _Item, held: _Held) -> bool:
@@ -787,7 +783,7 @@ def _is_harmless(item: _Item, held: _Held) -> bool:
         if (route.to, route.family) == ("default", item.family)
     ]
     best = min(defaults, key=lambda route: route.metric, default=None)
-    return best is not None and replace(best, metric=item.metric, src=None) == item
+    return best is not None and best._replace(metric=item.metric, src=None) == item
 
 
 def _shortened(seen: Seen, held: _Held, dev: str, entry: _Entry) -> _Entry:
@@ -798,7 +794,7 @@ def _shortened(seen: Seen, held: _Held, dev: str, entry: _Entry) -> _Entry:
     if dev in seen.unreadable:
         return entry
     found = seen.found.get(dev, Found())
-    cases = [replace(found, defaults={}), _found(seen, held, dev)]
+    cases = [found._replace(defaults={}), _found(seen, held, dev)]
     wanted = [set(_outcome(seen, held, dev, entry, case)[0]) for case in cases]
     for key in ("gateway", "addresses"):
         shorter = {name: value for name, value in entry.items() if name != key}

@@ -11,7 +11,6 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import multihoming_backend as backend
@@ -79,7 +78,7 @@ def apply(data: Any, scope: Iterable[str] | None = None) -> Work:
     recorded = [
         f"comments in {edit.place} record what is managed" for edit in done.edits if is_record(edit)
     ]
-    return replace(done, report={**done.report, "notes": [*done.report["notes"], *recorded]})
+    return done._replace(report={**done.report, "notes": [*done.report["notes"], *recorded]})
 
 
 def need_root() -> None:

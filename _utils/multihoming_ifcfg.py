@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import multihoming_model as model
 import multihoming_shell as shell
@@ -34,8 +34,7 @@ COPY = re.compile(r"(~|\.bak|\.old|\.orig|\.rpmnew|\.rpmorig|\.rpmsave)$")
 BLANK_OR_COMMENT = re.compile(r"[ \t]*(#.*)?", re.DOTALL)
 
 
-@dataclass(frozen=True)
-class Profile:
+class Profile(NamedTuple):
     """An ifcfg file.
 
     device

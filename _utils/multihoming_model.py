@@ -7,23 +7,21 @@ ip-rule(8); values are canonical (see ``multihoming_values``), so that what is t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from multihoming_numbers import BOOT, FAMILIES, KERNEL_RULES, MAIN, SCOPES, UNSPEC
 from multihoming_values import Address
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """A routing table's name in rt_tables and its id (1..2^32-1)."""
 
     name: str
     id: int
 
 
-@dataclass(frozen=True)
-class Nexthop:
+class Nexthop(NamedTuple):
     """One leg of a multipath route."""
 
     via: str | None = None
@@ -32,8 +30,7 @@ class Nexthop:
     onlink: bool = False
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(NamedTuple):
     """A route as the kernel holds it.
 
     ``other`` carries attributes outside the pillar's vocabulary (``advmss``, ``tos``, ...) as
@@ -70,8 +67,7 @@ class Route:
         return tuple(dict.fromkeys(dev for dev in devs if dev))
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """A policy rule as the kernel holds it; ``src`` and ``to`` are None for all."""
 
     family: int
@@ -94,8 +90,7 @@ class Rule:
     other: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True)
-class Policy:
+class Policy(NamedTuple):
     """What one interface wants: its table, the routes in it and the rules that lead there."""
 
     interface: str
@@ -133,8 +128,7 @@ class Link:
         return any(own.holds(address) for own in self.addresses)
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """What is known of an interface besides its entry in the pillar.
 
     addresses, gateways
@@ -146,13 +140,12 @@ class Found:
     """
 
     addresses: tuple[Address, ...] = ()
-    gateways: Mapping[int, str] = field(default_factory=dict)
-    defaults: Mapping[int, str] = field(default_factory=dict)
+    gateways: Mapping[int, str] = {}
+    defaults: Mapping[int, str] = {}
     dynamic: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """What the kernel holds of what this package looks at.
 
     rules
@@ -174,16 +167,14 @@ class State:
         return [rule for family in FAMILIES for rule in self.rules[family]]
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """One line for ``ip -batch``."""
 
     family: int
     line: str
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What the kernel says to ``ip route get``: a route, or the error with which it refuses."""
 
     route: Route | None
@@ -221,11 +212,7 @@ def canonical(route: Route) -> Route:
         changes.update(via=hop.via, dev=hop.dev, onlink=hop.onlink, nexthops=())
     elif route.nexthops:
         changes["nexthops"] = tuple(sorted(route.nexthops, key=_nexthop_order))
-    return _replace(route, changes)
-
-
-def _replace(route: Route, changes: dict[str, Any]) -> Route:
-    return Route(**{**route.__dict__, **changes}) if changes else route
+    return route._replace(**changes) if changes else route
 
 
 def _nexthop_order(hop: Nexthop) -> tuple[str, str, int]:

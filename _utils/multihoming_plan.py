@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import multihoming_iproute2 as iproute2
 import multihoming_rules as rules
@@ -27,8 +26,7 @@ _TELLING = ("src", "to", "iif", "sport", "dport")
 _STAND_IN_PROTOCOLS = range(250, 200, -1)
 
 
-@dataclass(frozen=True)
-class Differences:
+class Differences(NamedTuple):
     """What the kernel gains and loses, for reports."""
 
     added: tuple[Route | Rule, ...]
@@ -214,7 +212,7 @@ class _Group:
 
     def _stand_in(self, rule: Rule) -> None:
         """Add a copy that does the same and that the kernel takes for another rule."""
-        copies = (replace(rule, protocol=number) for number in _STAND_IN_PROTOCOLS)
+        copies = (rule._replace(protocol=number) for number in _STAND_IN_PROTOCOLS)
         copy = next(copy for copy in copies if not self._refused(copy))
         self._stand_ins.add(copy)
         self._add(copy)

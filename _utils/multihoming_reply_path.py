@@ -9,8 +9,7 @@ ip-sysctl documentation, fib_validate_source() in net/ipv4/fib_frontend.c).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import multihoming_iproute2 as iproute2
 import multihoming_values as values
@@ -28,8 +27,7 @@ _FILTERED = ("Invalid cross-device link", "Invalid argument")
 Setting = Callable[[str, str], int | None]
 
 
-@dataclass(frozen=True)
-class Flow:
+class Flow(NamedTuple):
     """A request from ``client`` to ``address``; the reply goes the other way."""
 
     family: int
@@ -37,8 +35,7 @@ class Flow:
     client: str
 
 
-@dataclass(frozen=True)
-class Answers:
+class Answers(NamedTuple):
     """What the kernel said of a flow.
 
     reply, matched
@@ -349,7 +346,7 @@ def _decided(
     if route is None:
         return refusal(rules, asked, answers.refusing)
     rule = deciding(rules, asked, route)
-    return rule, replace(route, table=rule.table) if rule and rule.table else route
+    return rule, route._replace(table=rule.table) if rule and rule.table else route
 
 
 def gateway(route: Route) -> str | None:

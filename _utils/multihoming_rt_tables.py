@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from multihoming_errors import TableError
 from multihoming_model import Table
@@ -35,8 +35,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _WORDS = ("all", "cache", "unspec", "default", "main", "local")
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """An ``id name`` line and where it stands."""
 
     path: str
@@ -45,8 +44,7 @@ class Line:
     marked: bool
 
 
-@dataclass(frozen=True)
-class Tables:
+class Tables(NamedTuple):
     """All of rt_tables, as read.
 
     texts

@@ -9,7 +9,7 @@ and table exists, ``ip rule del`` takes the first rule that has what it names, a
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import multihoming_values as values
 from multihoming_model import Route, Rule
@@ -64,7 +64,7 @@ def places_into_main(rules: Iterable[Rule], tables: Collection[int]) -> dict[Pla
         if rule.table in tables and rule.src and rule.priority and rule.table:
             offset = -1 if rule.suppress_prefixlength is None else 1
             made = keeping_main(rule.family, rule.priority + offset + 1, rule.table, rule.src)
-            if replace(rule, protocol=UNSPEC) in made:
+            if rule._replace(protocol=UNSPEC) in made:
                 places[rule.family, rule.src, rule.priority + offset] = rule.table
     return places
 
@@ -80,7 +80,7 @@ def place_into_main(rule: Rule) -> Place | None:
     if rule.table != MAIN or rule.src is None or rule.priority is None:
         return None
     made = into_main(rule.family, rule.priority, rule.src)
-    return (rule.family, rule.src, rule.priority) if replace(rule, protocol=0) == made else None
+    return (rule.family, rule.src, rule.priority) if rule._replace(protocol=0) == made else None
 
 
 def loading_order(rules: Iterable[Rule]) -> list[Rule]:

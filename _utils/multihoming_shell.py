@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _NAME = "[A-Za-z_][A-Za-z0-9_]*"
 _ASSIGNMENT = re.compile(rf"({_NAME})(\+?)=")
@@ -44,16 +44,14 @@ _DOUBT = "\0"
 _ANY = ""
 
 
-@dataclass(frozen=True)
-class _Word:
+class _Word(NamedTuple):
     """A word as it is written, and what it says: None where only a shell could tell."""
 
     raw: str
     value: str | None
 
 
-@dataclass(frozen=True)
-class _Line:
+class _Line(NamedTuple):
     """Commands up to the end of a line; the only token is a bracket when a quote never ends."""
 
     number: int

@@ -6,7 +6,7 @@ Pure; ``multihoming_examine`` takes it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import multihoming_values as values
 from multihoming_backend import Kept, Line
@@ -21,8 +21,7 @@ _FAR = {
 }
 
 
-@dataclass(frozen=True)
-class Path:
+class Path(NamedTuple):
     """A flow through an interface, and what the kernel does with its reply and its request."""
 
     flow: Flow
@@ -31,8 +30,7 @@ class Path:
     request: Answer
 
 
-@dataclass(frozen=True)
-class Detour:
+class Detour(NamedTuple):
     """A route of main, and how replies from an address go to a host that it leads to."""
 
     dev: str
@@ -41,8 +39,7 @@ class Detour:
     reply: Answer
 
 
-@dataclass(frozen=True)
-class Survey:
+class Survey(NamedTuple):
     """What a host is.
 
     holders

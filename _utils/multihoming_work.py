@@ -7,8 +7,7 @@ tells afterwards whether the result holds.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import multihoming_backend as backend_
 import multihoming_config as config
@@ -29,8 +28,7 @@ from multihoming_numbers import MAIN
 _RoutesAndRules = tuple[list[model.Route], list[model.Rule]]
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(NamedTuple):
     """What a run needs of the outside.
 
     state
@@ -43,12 +41,11 @@ class Seen:
 
     tables: rt_tables.Tables
     state: model.State
-    keepers: Mapping[str, str] = field(default_factory=dict)
-    kept: Mapping[str, Kept] = field(default_factory=dict)
+    keepers: Mapping[str, str] = {}
+    kept: Mapping[str, Kept] = {}
 
 
-@dataclass(frozen=True)
-class Goal:
+class Goal(NamedTuple):
     """What the host should be.
 
     tables
@@ -68,8 +65,7 @@ class Goal:
     chosen: default_gateway.Chosen | None = None
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(NamedTuple):
     """What a run has to do, and its report.
 
     before, after
@@ -169,7 +165,7 @@ def decide(
     errors += outcome.errors
     if errors:
         raise HostError(errors)
-    outcome = replace(outcome, policies=_stamped(outcome.policies, seen.keepers))
+    outcome = outcome._replace(policies=_stamped(outcome.policies, seen.keepers))
     skipped = {wanted.interfaces[name].table.id for name in outcome.skipped}
     forgettable = frozenset(_owned(seen.tables, scope) if scope is None else ())
     ids = frozenset(ids_to_read(seen.tables, wanted, scope) - skipped)
@@ -205,7 +201,7 @@ def _as_scripted(
         problems += backend.problems(kept, _default(name, chosen, seen))
     errors += [f"default_gateway: {problem}" for problem in dict.fromkeys(problems)]
     stamps = backend_.named(seen.keepers.get(chosen.interface, backend_.NONE)).STAMPS
-    return replace(chosen, scripted=tuple(scripted), protocol=stamps.route)
+    return chosen._replace(scripted=tuple(scripted), protocol=stamps.route)
 
 
 def _default(name: str, chosen: default_gateway.Chosen, seen: Seen) -> Default:
@@ -227,8 +223,7 @@ def _stamped(
 
 
 def _with_stamps(policy: model.Policy, stamps: backend_.Stamps) -> model.Policy:
-    return replace(
-        policy,
+    return policy._replace(
         routes=tuple(map(stamps.put_on, policy.routes)),
         rules=tuple(map(stamps.put_on, policy.rules)),
     )
@@ -297,7 +292,7 @@ def _with_live(
         if interface and interface.gateways is None:
             own = desired.gateways_through(name, state.routes.get(interface.table.id, ()))
             live = {**own, **now.get(name, {}), **live}
-        filled[name] = replace(found.get(name, Found()), defaults=live)
+        filled[name] = found.get(name, Found())._replace(defaults=live)
     return filled
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import multihoming_config as config
 import multihoming_desired as desired
 import multihoming_export as export
@@ -448,7 +446,7 @@ def test_names_without_use_are_nobodys_business():
 
 
 def test_a_managed_name_without_use_stays_managed():
-    host = replace(seen(), tables=tables(f"7 spare {rt_tables.MARKER}\n8 other\n"))
+    host = seen()._replace(tables=tables(f"7 spare {rt_tables.MARKER}\n8 other\n"))
     assert export.export(host).pillar == {"tables": {"spare": 7}, "interfaces": {}}
 
 

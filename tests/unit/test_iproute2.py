@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-from dataclasses import replace
 from pathlib import Path
 
 import multihoming_iproute2 as iproute2
@@ -232,7 +231,7 @@ def test_rule_survives_its_words(rule):
 
 @given(rules())
 def test_rule_survives_its_words_with_the_name_of_its_table(rule):
-    named = replace(rule, table=201) if rule.table else rule
+    named = rule._replace(table=201) if rule.table else rule
     assert (
         iproute2.rule_from_words(iproute2.rule_words(named, "gateway1"), rule.family, TABLES)
         == named

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 
@@ -50,7 +50,7 @@ LOOSE = {
 }
 # Many rules that differ only in what the kernel compares loosely: these get in each other's way.
 ALIKE = st.builds(
-    Rule,
+    partial(Rule),
     **LOOSE,
     priority=st.just(5),
     table=st.just(7),
@@ -58,7 +58,7 @@ ALIKE = st.builds(
     invert=st.sampled_from([False, False, False, True]),
 )
 VARIED = st.builds(
-    Rule,
+    partial(Rule),
     **LOOSE,
     priority=st.sampled_from([5, 6]),
     table=st.sampled_from([7, 7, 8]),
@@ -92,13 +92,13 @@ def taken(wanted):
 
 CURRENT = st.lists(RULES, max_size=7).map(taken)
 # Whatever the pillar's checks let through can be loaded in one order at least.
-DESIRED = st.lists(RULES.map(lambda rule: replace(rule, protocol=0)), max_size=7).map(
+DESIRED = st.lists(RULES.map(lambda rule: rule._replace(protocol=0)), max_size=7).map(
     lambda wanted: taken(rules.loading_order(wanted))
 )
 NEARLY = st.tuples(CURRENT, DESIRED).flatmap(
     lambda pair: st.tuples(
         st.just(pair[0]),
-        st.permutations([*pair[1], *(replace(rule, protocol=0) for rule in pair[0])]).map(
+        st.permutations([*pair[1], *(rule._replace(protocol=0) for rule in pair[0])]).map(
             lambda wanted: taken(rules.loading_order(wanted))
         ),
     )
@@ -197,7 +197,7 @@ def test_rules_are_added_and_removed_once_each(desired):
 
 def test_two_rules_that_differ_in_protocol_only_end_as_one():
     rule = Rule(4, 5, 7, src="10.0.0.1")
-    live = [replace(rule, protocol=4), rule]
+    live = [rule._replace(protocol=4), rule]
     steps = plan.steps(((), live), ((), [rule]))
     *_, last = states(kernel_with(live), steps)
     assert list(last) == list(kernel_with([rule]))
@@ -206,8 +206,8 @@ def test_two_rules_that_differ_in_protocol_only_end_as_one():
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 def test_general_and_special_rules_change_places(order):
     general = Rule(4, 5, 7, fwmark="0x1")
-    special = replace(general, src="10.0.0.1")
-    more = replace(general, src="10.0.0.1", tos=16)
+    special = general._replace(src="10.0.0.1")
+    more = general._replace(src="10.0.0.1", tos=16)
     live = [(general, special, more)[index] for index in order]
     live = taken(live)
     *_, last = states(kernel_with(live), plan.steps(((), live), ((), [more, special, general])))
@@ -252,7 +252,7 @@ def test_rules_that_are_in_the_way_of_each_other(before, after):
 # --- routes ---------------------------------------------------------------------------------------
 
 ROUTES = st.builds(
-    Route,
+    partial(Route),
     family=st.just(4),
     table=st.sampled_from([7, 7, 8]),
     to=st.sampled_from(["default", "10.0.0.0/8"]),
@@ -266,7 +266,7 @@ ROUTES = st.builds(
 
 def settled(route):
     scope = model.default_scope("unicast", 4, bool(route.via))
-    return replace(route, scope=scope)
+    return route._replace(scope=scope)
 
 
 def routes_in(kernel_routes):
@@ -282,7 +282,7 @@ def in_kernel_order(found):
 
 LIVE_ROUTES = st.lists(ROUTES.map(settled), max_size=6).map(in_kernel_order)
 WANTED_ROUTES = st.lists(
-    ROUTES.map(settled).map(lambda route: replace(route, protocol=3)),
+    ROUTES.map(settled).map(lambda route: route._replace(protocol=3)),
     max_size=5,
     unique_by=lambda route: route.key,
 )

@@ -1,7 +1,5 @@
 """What the kernel's answers come to, as far as it needs no kernel."""
 
-from dataclasses import replace
-
 import multihoming_reply_path as reply_path
 import pytest
 from multihoming_model import Answer, Link, LinkAddress, Route, Rule
@@ -57,7 +55,7 @@ def priorities(rules):
 def test_a_rule_matches_as_for_a_packet_without_mark_and_port(selectors, matches):
     rule = Rule(4, 10, 99, **selectors)
     assert priorities([rule]) == ([10] if matches else [])
-    assert priorities([replace(rule, invert=True)]) == ([] if matches else [10])
+    assert priorities([rule._replace(invert=True)]) == ([] if matches else [10])
 
 
 def test_a_goto_leads_past_the_rules_between():
@@ -70,17 +68,17 @@ def test_a_goto_without_target_is_passed_over():
 
 
 def test_a_suppressed_prefix_length_leads_on():
-    specific = replace(MAIN, priority=9, suppress_prefixlength=0)
+    specific = MAIN._replace(priority=9, suppress_prefixlength=0)
     assert reply_path.deciding([LOCAL, specific, MAIN], FLOW, FAR) == MAIN
-    route = replace(FAR, to="203.0.113.0/24")
+    route = FAR._replace(to="203.0.113.0/24")
     assert reply_path.deciding([LOCAL, specific, MAIN], FLOW, route) == specific
 
 
 def test_the_longest_refusing_route_counts_unless_it_is_a_throw():
     wide = Route(4, 254, "203.0.0.0/8", type="unreachable")
-    narrow = replace(wide, to="203.0.113.0/24", type="prohibit")
+    narrow = wide._replace(to="203.0.113.0/24", type="prohibit")
     assert reply_path.refusal([MAIN], FLOW, [wide, narrow]) == (MAIN, narrow)
-    throw = replace(narrow, type="throw")
+    throw = narrow._replace(type="throw")
     assert reply_path.refusal([MAIN], FLOW, [wide, throw]) == (None, None)
 
 
@@ -89,17 +87,17 @@ def test_the_longest_refusing_route_counts_unless_it_is_a_throw():
     [("192.168.1.220", "eth1"), ("192.168.1.230", "eth1"), ("10.99.0.1", None)],
 )
 def test_where_the_network_delivers_an_address(address, dev):
-    assert reply_path.entrance(replace(FLOW, address=address), LINKS) == dev
+    assert reply_path.entrance(FLOW._replace(address=address), LINKS) == dev
 
 
 def test_a_gateway_of_the_other_family_is_told():
-    route = replace(FAR, via=None, other=(("via", "inet6 fe80::1"),))
+    route = FAR._replace(via=None, other=(("via", "inet6 fe80::1"),))
     assert reply_path.gateway(route) == "fe80::1"
 
 
 def test_a_client_behind_an_interface_without_gateway_comes_in_there():
     links = {**LINKS, "docker0": link("docker0", "172.17.0.1/16")}
-    flow = replace(FLOW, client="172.17.0.2")
+    flow = FLOW._replace(client="172.17.0.2")
     near = reply_path.neighbour(flow, links, Answer(Route(4, 254, "172.17.0.0/16", dev="docker0")))
     assert near == "docker0"
     assert reply_path.arrival(flow, links, near, near_has_gateway=False) == "docker0"

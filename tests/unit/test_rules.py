@@ -73,7 +73,7 @@ def test_deleting_takes_what_the_kernel_takes(given_rule, live):
 
 SOURCES = [None, "10.0.0.0/30", "10.0.0.0/31", "10.0.0.1", "10.0.0.2"]
 SELECTORS = st.builds(
-    Rule,
+    partial(Rule),
     family=st.just(4),
     priority=st.just(5),
     src=st.sampled_from(SOURCES),
