@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from ipaddress import ip_address, ip_network
 from itertools import product
 
