@@ -3,6 +3,7 @@
 # make bench          the figures of the README
 # make pictures       draw the README's pictures anew
 # make lint           ruff, mypy, salt-lint, yamllint
+# make changelog      what the next release's changelog says; VERSION=1.2.3 writes it
 # make test SALT=3006 the same against another Salt release; PYTEST="-k route" chooses tests
 PYTHON ?= python3
 SALT ?= 3008
@@ -13,7 +14,7 @@ READY = $(VENV)/ready
 IN_LAB = sh tests/lab/enter.sh
 SOURCES = _modules _states _utils tests bench
 
-.PHONY: test demo bench pictures lint format clean
+.PHONY: test demo bench pictures lint format changelog clean
 
 test: $(READY)
 	$(IN_LAB) $(VENV)/bin/python -m pytest $(PYTEST)
@@ -37,6 +38,11 @@ lint: $(READY)
 format: $(READY)
 	$(VENV)/bin/ruff check --fix $(SOURCES)
 	$(VENV)/bin/ruff format $(SOURCES)
+
+# The version stands in pyproject.toml alone.
+changelog: $(READY)
+	$(if $(VERSION),sed -i 's/^version = .*/version = "$(VERSION)"/' pyproject.toml)
+	$(VENV)/bin/towncrier build $(if $(VERSION),--yes --version $(VERSION),--draft --version next)
 
 $(READY): pyproject.toml tests/setup.sh
 	sh tests/setup.sh $(VENV) $(SALT) $(PYTHON)
