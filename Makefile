@@ -14,7 +14,8 @@ READY = $(VENV)/ready
 IN_LAB = sh tests/lab/enter.sh
 SOURCES = _modules _states _utils tests bench
 
-.PHONY: test demo bench pictures lint format changelog clean
+.PHONY: test demo bench pictures lint lint-python lint-types lint-states lint-yaml format changelog \
+	clean
 
 test: $(READY)
 	$(IN_LAB) $(VENV)/bin/python -m pytest $(PYTEST)
@@ -28,12 +29,20 @@ bench: $(READY)
 pictures: $(READY)
 	PYTHONPATH=_utils $(IN_LAB) $(VENV)/bin/python tests/lab/pictures.py
 
-lint: $(READY)
+lint: lint-python lint-types lint-states lint-yaml
+
+lint-python: $(READY)
 	$(VENV)/bin/ruff check $(SOURCES)
 	$(VENV)/bin/ruff format --check $(SOURCES)
+
+lint-types: $(READY)
 	$(VENV)/bin/mypy _utils
+
+lint-states: $(READY)
 	$(VENV)/bin/salt-lint states/multihoming/init.sls
-	$(VENV)/bin/yamllint --strict pillar.example .yamllint
+
+lint-yaml: $(READY)
+	$(VENV)/bin/yamllint --strict pillar.example .yamllint .pre-commit-config.yaml
 
 format: $(READY)
 	$(VENV)/bin/ruff check --fix $(SOURCES)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).parents[2]
 PROJECT = (ROOT / "pyproject.toml").read_text()
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
@@ -55,3 +57,21 @@ def test_fragments_of_the_changelog_are_named_for_a_kind_of_change():
     assert others == {"README.md", "template.md"}
     (said,) = found(r"KIND is ([^.]+)\.", (ROOT / "changelog/README.md").read_text())
     assert re.findall(r"`(\w+)`", said) == kinds
+
+
+# --- checks -----------------------------------------------------------------------------------
+
+
+def test_pre_commit_runs_what_lint_runs():
+    """Locally, with what the virtual environment has."""
+    text = (ROOT / ".pre-commit-config.yaml").read_text()
+    (targets,) = found(r"^lint: (.*)$", (ROOT / "Makefile").read_text())
+    (repository,) = yaml.safe_load(text)["repos"]
+    assert repository["repo"] == "local"
+    hooks = repository["hooks"]
+    assert [hook["entry"] for hook in hooks] == [f"make {target}" for target in targets.split()]
+    assert {hook["language"] for hook in hooks} == {"system"}
+    assert "://" not in text
+    files = [str(path.relative_to(ROOT)) for path, _ in texts()]
+    for hook in hooks:
+        assert any(re.search(hook["files"], path) for path in files), hook["id"]
