@@ -1,4 +1,5 @@
 # make test           the whole test suite, in network namespaces (as root or as an ordinary user)
+# make pythons        the unit tests on other Pythons
 # make demo           both articles, played with the real salt-call
 # make bench          the figures of the README
 # make pictures       draw the README's pictures anew
@@ -14,11 +15,15 @@ READY = $(VENV)/ready
 IN_LAB = sh tests/lab/enter.sh
 SOURCES = _modules _states _utils tests bench
 
-.PHONY: test demo bench pictures lint lint-python lint-types lint-states lint-yaml format changelog \
-	clean
+.PHONY: test pythons demo bench pictures changelog format clean
+.PHONY: lint lint-python lint-types lint-states lint-yaml
 
 test: $(READY)
 	$(IN_LAB) $(VENV)/bin/python -m pytest $(PYTEST)
+
+# On each other Python from 3.10 to 3.14 that is to be had.
+pythons: $(READY)
+	sh tests/pythons.sh $(VENV)/bin/python
 
 demo: $(READY)
 	$(IN_LAB) $(VENV)/bin/python tests/lab/demo.py

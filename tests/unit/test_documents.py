@@ -373,6 +373,14 @@ def test_pre_commit_runs_what_lint_runs():
         assert any(re.search(hook["files"], path) for path in files), hook["id"]
 
 
+def test_the_oldest_python_is_the_same_everywhere():
+    (oldest,) = found(r'^requires-python = ">=(.*)"$', PROJECT)
+    assert found(r'^target-version = "py(.*)"$', PROJECT) == [oldest.replace(".", "")]
+    assert found(r'^python_version = "(.*)"$', PROJECT) == [oldest]
+    assert found(r"Python (\S+) or newer", README) == [oldest]
+    assert found(r'^VERSIONS="(\S+)', (ROOT / "tests/pythons.sh").read_text()) == [oldest]
+
+
 # --- names ------------------------------------------------------------------------------------
 
 
