@@ -384,7 +384,7 @@ def test_the_oldest_python_is_the_same_everywhere():
 # --- names ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["README.md", "changelog/README.md"])
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "changelog/README.md"])
 def test_documents_name_what_is_there(name):
     path = ROOT / name
     text = path.read_text()
