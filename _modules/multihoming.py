@@ -39,7 +39,7 @@ try:
     import multihoming_look as look
     import multihoming_values as values
     from multihoming_errors import ExpectedError, HostError
-    from multihoming_lazy import shared_code
+    from multihoming_lazy import room
     from multihoming_numbers import FAMILIES, RESERVED_TABLES, U32
 
     MISSING = None
@@ -85,21 +85,6 @@ def _call(function, *args, **kwargs):
         return function(*args, **kwargs)
     except ExpectedError as err:
         raise CommandExecutionError(str(err)) from err
-
-
-def _ask():
-    """Return the room of questions, which no state needs."""
-    with shared_code():
-        import multihoming_ask as ask  # noqa: PLC0415
-
-    return ask
-
-
-def _picture():
-    with shared_code():
-        import multihoming_picture as picture  # noqa: PLC0415
-
-    return picture
 
 
 def _nothing(notes):
@@ -455,7 +440,7 @@ def reply_path(address, client, interface=None):
         salt '*' multihoming.reply_path 192.168.1.220 192.168.2.17
         salt '*' multihoming.reply_path 192.168.1.220 172.17.0.2 interface=docker0
     """
-    return _call(_ask().path_of_reply, address, client, interface)
+    return _call(room("multihoming_ask").path_of_reply, address, client, interface)
 
 
 def diagnose(
@@ -505,7 +490,7 @@ def diagnose(
         salt-call --retcode-passthrough multihoming.diagnose
     """
     data, there = _data(**_given(locals()))
-    found = _call(_ask().findings, data, there)
+    found = _call(room("multihoming_ask").findings, data, there)
     severities = {finding.severity for finding in found}
     __context__["retcode"] = 2 if "error" in severities else 1 if "warning" in severities else 0
     return [finding.as_dict() for finding in found]
@@ -544,7 +529,12 @@ def diagram(
     """
     arguments = _given(locals())
     arguments.pop("format")
-    return _call(_picture().draw, format, *_data(**arguments), __grains__.get("host", "this host"))
+    return _call(
+        room("multihoming_picture").draw,
+        format,
+        *_data(**arguments),
+        __grains__.get("host", "this host"),
+    )
 
 
 def export(backend=None):
@@ -577,7 +567,7 @@ def export(backend=None):
         salt '*' multihoming.export
         salt-call --out=yaml multihoming.export
     """
-    return _call(_ask().export, _backend(backend))
+    return _call(room("multihoming_ask").export, _backend(backend))
 
 
 def _given(arguments):

@@ -8,19 +8,15 @@ and edits are written (``write``) once the kernel has what they say. See CONTRIB
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
-from multihoming_lazy import shared_code
+from multihoming_edit import Edit
+from multihoming_lazy import room
 from multihoming_model import Policy, Route, Rule
 from multihoming_numbers import BOOT, UNSPEC
 from multihoming_rules import Ours
 from multihoming_values import Address
-
-if TYPE_CHECKING:
-    from multihoming_edit import Edit
-    from multihoming_finding import Finding
-    from multihoming_survey import Survey
 
 AUTO = "auto"
 
@@ -200,31 +196,19 @@ class Backend(Protocol):
         Raises BackendError.
         """
 
-    def findings(self, kept: Kept, survey: Survey) -> Iterable[Finding]:
-        """Return what is wrong with the manager's own configuration, for ``diagnose``."""
+    def findings(self, kept: Kept, survey: Any) -> Iterable[Any]:
+        """Return what is wrong with the manager's own configuration, for ``diagnose``.
+
+        survey
+            A ``multihoming_survey.Survey``; what is returned are ``multihoming_finding.Finding``.
+        """
 
 
-# Each is imported when it is asked for: a host needs one or two of them.
-
-
-def _network_scripts() -> Backend:
-    with shared_code():
-        import multihoming_backend_network_scripts as module  # noqa: PLC0415
-
-    return module
-
-
-def _none() -> Backend:
-    with shared_code():
-        import multihoming_backend_none as module  # noqa: PLC0415
-
-    return module
-
-
-# What people may write as `backend`, besides `auto`.
-BACKENDS: dict[str, Callable[[], Backend]] = {
-    "network-scripts": _network_scripts,
-    "none": _none,
+# What people may write as `backend`, besides `auto` -> the module, imported when it is asked for: a
+# host needs one or two of them. Each says of itself, for mypy, that it keeps the contract.
+BACKENDS = {
+    "network-scripts": "multihoming_backend_network_scripts",
+    "none": "multihoming_backend_none",
 }
 # Keeps nothing: what the kernel has is gone at the next start.
 NONE = "none"
@@ -233,7 +217,8 @@ PLANNED = ("networkmanager", "networkd", "netplan", "ifupdown", "wicked")
 
 def named(name: str) -> Backend:
     """Return the backend of a name from ``BACKENDS``."""
-    return BACKENDS[name]()
+    module: Backend = room(BACKENDS[name])
+    return module
 
 
 def suggestion() -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import multihoming_files as files
 import multihoming_ifcfg as ifcfg
@@ -19,16 +19,12 @@ import multihoming_iproute2 as iproute2
 import multihoming_model as model
 import multihoming_rules as rules_
 import multihoming_shell as shell
-from multihoming_backend import Claim, Default, Kept, Line, Stamps
+from multihoming_backend import Backend, Claim, Default, Kept, Line, Stamps
 from multihoming_edit import Edit
 from multihoming_errors import ContentError
-from multihoming_lazy import shared_code
+from multihoming_lazy import room
 from multihoming_numbers import MAIN
 from multihoming_values import network_of, parse_interface
-
-if TYPE_CHECKING:
-    from multihoming_finding import Finding
-    from multihoming_survey import Survey
 
 NAME = "network-scripts"
 STAMPS = Stamps()  # the scripts run plain `ip route add` and `ip rule add`
@@ -423,9 +419,13 @@ def _lost_lines(path: str, text: str) -> Iterator[str]:
             yield raw
 
 
-def findings(kept: Kept, survey: Survey) -> Iterable[Finding]:
+def findings(kept: Kept, survey: Any) -> Iterable[Any]:
     """Return what is wrong with the files; see ``multihoming_network_scripts_checks``."""
-    with shared_code():
-        import multihoming_network_scripts_checks as checks  # noqa: PLC0415
+    found: Iterable[Any] = room("multihoming_network_scripts_checks").findings(kept, survey)
+    return found
 
-    return checks.findings(kept, survey)
+
+if TYPE_CHECKING:
+    import multihoming_backend_network_scripts as this_module
+
+    KEPT_CONTRACT: Backend = this_module

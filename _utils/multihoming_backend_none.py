@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from multihoming_backend import Claim, Kept, Line, Stamps
+from multihoming_backend import Backend, Claim, Kept, Line, Stamps
 from multihoming_edit import Edit
 from multihoming_model import Route
-
-if TYPE_CHECKING:
-    from multihoming_finding import Finding
 
 NAME = "none"
 STAMPS = Stamps()
@@ -67,6 +64,12 @@ def activate(_devices: Sequence[str]) -> None:
     """Do nothing."""
 
 
-def findings(_kept: Kept, _survey: Any) -> list[Finding]:
+def findings(_kept: Kept, _survey: Any) -> list[Any]:
     """Return that nothing is wrong."""
     return []
+
+
+if TYPE_CHECKING:
+    import multihoming_backend_none as this_module
+
+    KEPT_CONTRACT: Backend = this_module

@@ -6,24 +6,24 @@ Salt takes the folder of shared code off ``sys.path`` once a module has been loa
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Any
 
 
-@contextmanager
-def shared_code() -> Iterator[None]:
-    """Let rooms be imported within.
+def room(name: str) -> Any:
+    """Return a module of the shared code.
 
     .. code-block:: python
 
-        with shared_code():
-            import multihoming_ask as ask
+        ask = room("multihoming_ask")
     """
+    if name in sys.modules:
+        return sys.modules[name]
     folder = os.path.dirname(os.path.abspath(__file__))
     sys.path.append(folder)
     try:
-        yield
+        return importlib.import_module(name)
     finally:
         sys.path.remove(folder)

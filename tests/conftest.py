@@ -30,5 +30,6 @@ def pytest_terminal_summary(terminalreporter, exitstatus, config):
 
 def pytest_sessionfinish(session):
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if session.config.getoption("--no-skips") and reporter.stats.get("skipped"):
+    # The workers of pytest-xdist have none.
+    if session.config.getoption("--no-skips") and reporter and reporter.stats.get("skipped"):
         session.exitstatus = 1

@@ -265,7 +265,13 @@ def main():
         signal.signal(number, lambda number, _: sys.exit(128 + number))  # and clean up
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         project = Path(folder, "project")
-        shutil.copytree(ROOT, project, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+        shutil.copytree(
+            ROOT,
+            project,
+            ignore=shutil.ignore_patterns(
+                ".git", ".venv*", ".*_cache", ".hypothesis", "__pycache__"
+            ),
+        )
         measure(project, options.rooms or ROOMS, options.count, options.seed)
 
 

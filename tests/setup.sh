@@ -46,7 +46,8 @@ say "Salt $release in $venv (the first time this takes a minute or two)"
 "$venv/bin/pip" install -q --upgrade pip
 # Salt 3006 still imports pkg_resources, which setuptools 81 dropped.
 "$venv/bin/pip" install -q "setuptools<81" wheel
-"$venv/bin/pip" install -q "salt==$release.*" "netaddr>=0.8" --group test --group lint
+"$venv/bin/pip" install -q "salt==$release.*" "netaddr>=0.8" --group test --group lint \
+    --group release
 
 say "a second one without netaddr in $venv/fresh"
 "$python" -m venv "$venv/fresh"

@@ -24,7 +24,7 @@ STATIC = "4"
 @pytest.fixture(autouse=True)
 def drafted(configuration, monkeypatch):
     """Register the draft, and let it be in charge of eth1."""
-    monkeypatch.setitem(contract.BACKENDS, "json", lambda: json_backend)
+    monkeypatch.setitem(contract.BACKENDS, "json", json_backend.__name__)
     json_backend.activated.clear()
     PLACE.write_text(json.dumps({"eth1": [FOREIGN]}))
 
