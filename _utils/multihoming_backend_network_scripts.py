@@ -132,7 +132,7 @@ def _unheard_by_networkmanager(path: str, has_dispatcher: bool) -> tuple[str, st
 
 def device(path: str) -> str | None:
     """Return the interface a route or rule file is for; None when it is no such file."""
-    match = _FILE.fullmatch(os.path.basename(path))
+    match = _FILE.fullmatch(path.rpartition("/")[2])
     return match[2] if match else None
 
 
@@ -206,7 +206,7 @@ def _family(path: str) -> int:
 
 
 def _kind(path: str) -> str:
-    return os.path.basename(path).partition("-")[0]
+    return path.rpartition("/")[2].partition("-")[0]
 
 
 def _items(path: str, policy: model.Policy | None) -> list[model.Route] | list[model.Rule]:
@@ -226,16 +226,20 @@ def _render(
     known: _Known,
     names: Mapping[int, str],
 ) -> str:
-    lines = [_line(path, raw, known) for raw in _logical_lines(text)]
+    block = [_text(item, names) for item in items]
+    # Most lines are just what we would write: these need not be read.
+    written = dict(zip(block, items, strict=True))
+    lines = [_line(path, raw, known, written) for raw in _logical_lines(text)]
     sourced = _kind(path).startswith("route") and _SOURCED.search(text)
     ours = [line.item for line in lines if line.ours]
     if sourced and not ours and not items:
         return text
-    if not sourced and _as_wanted(ours, items):
+    as_written = [line.raw for line in lines if line.ours] == block
+    if not sourced and (as_written or _as_wanted(ours, items)):
         return text
     if sourced:
         lines = _converted(path, text, lines)
-    return _replaced(lines, [_text(item, names) for item in items])
+    return _replaced(lines, block)
 
 
 def _as_wanted(
@@ -290,7 +294,11 @@ def _table(path: str, raw: str, tables: Mapping[str, int]) -> int | None:
     return iproute2.table_id(iproute2.table_word(_words(raw), kind), tables)
 
 
-def _line(path: str, raw: str, known: _Known) -> _Line:
+def _line(
+    path: str, raw: str, known: _Known, written: Mapping[str, model.Route | model.Rule]
+) -> _Line:
+    if raw in written:
+        return _Line(raw, True, written[raw])
     table = _table(path, raw, known.tables)
     if table in known.ours.tables:
         return _Line(raw, True, _item(path, raw, known.loadable))

@@ -231,19 +231,11 @@ def _check_gateway(
             "router's address there, or `onlink: true` if it is reached all the same"
         )
     for address in inside:
-        network = values.network(address.network)
-        if (
-            family == 4
-            and address.length < 31
-            and gateway
-            in (
-                str(network.network),
-                str(network.broadcast),
-            )
-        ):
+        ends = values.bounds(address.network)
+        if family == 4 and address.length < 31 and values.number_of(gateway) in ends:
             errors.append(
-                f"{where}: {gateway} is the network or broadcast address of {network}; write the "
-                "router's address"
+                f"{where}: {gateway} is the network or broadcast address of {address.network}; "
+                "write the router's address"
             )
 
 

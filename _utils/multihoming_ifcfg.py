@@ -165,11 +165,15 @@ def _interface(mine: Iterable[Profile]) -> Said:
 # --- addresses and gateways -------------------------------------------------------------------
 
 
+# IPADDR, IPADDR0, IPADDR1 and on (expand_config() in network-functions).
+_INDEXES = ("", *map(str, range(256)))
+
+
 def addresses(profile: Profile) -> list[Address]:
     """Return the addresses that a file sets; raises ContentError when they can't be read."""
     found: list[tuple[str, str]] = []
     # IPADDR has no effect with DHCP.
-    for index in ("", *(str(number) for number in range(256))) if profile.is_static else ():
+    for index in _INDEXES if profile.is_static else ():
         address = read(profile.own, f"IPADDR{index}")
         if not address:
             if index and int(index) >= 2:

@@ -231,8 +231,9 @@ def commit(steps: Iterable[Step], force: bool = False) -> None:
 
 def _batch(family: int, lines: Sequence[str], force: bool) -> None:
     options = [f"-{family}", *(["-force"] if force else []), "-batch", "-"]
-    for line in lines:
-        log.info("ip -%d %s", family, line)
+    if log.isEnabledFor(logging.INFO):
+        for line in lines:
+            log.info("ip -%d %s", family, line)
     result = _run(options, "".join(f"{line}\n" for line in lines))
     if result.returncode and not force:
         # There is no line number when `ip` was killed, or does not know a word.

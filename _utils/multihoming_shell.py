@@ -20,6 +20,10 @@ _ALONE = re.compile(rf"(?<![$\w{{])({_NAME})")
 _SPECIAL = re.compile(r"\n|<<|&>>?|>>|>[&|]|<[&>]|[<>]|&&|\|[|&]|[;&|()]")
 _REDIRECTIONS = ("&>", "&>>", ">>", ">&", ">|", "<&", "<>", "<", ">")
 _LITERAL = re.compile(r"[A-Za-z0-9_.,/%+@:=-]+")
+# What nearly every line of nearly every file is; nothing in it needs to be found out.
+_SIMPLE = re.compile(
+    rf"""({_NAME})=(?:"([A-Za-z0-9_.,/%+@:= -]*)"|([A-Za-z0-9_.,/%+@:=-]*))[ \t]*|[ \t]*(?:\#.*)?"""
+)
 _CLOSED_BY = {"'": "'", '"': '"', "`": "`", "(": ")", "{": "}"}
 # Expansions whose end is hard to find.
 _TANGLED = re.compile(r"\n|\s#")
@@ -71,6 +75,9 @@ def assignments(path: str, text: str) -> dict[str, str]:
     """
     if "\0" in text:
         return {_ANY: f"{_DOUBT}{path} holds a NUL byte; write the file anew"}
+    lines = [_SIMPLE.fullmatch(line) for line in text.split("\n")]
+    if all(lines):
+        return {line[1]: line[2] or line[3] or "" for line in lines if line and line[1]}
     values: dict[str, str] = {}
     lost = ""
     for line in _lines(text):

@@ -56,8 +56,11 @@ class Address:
         return network_of(self.address, self.length)
 
     def holds(self, address: str) -> bool:
-        """Tell whether another address (or canonical prefix) lies in its network."""
-        return family_of(address) == self.family and address in network(self.network)
+        """Tell whether another address lies in its network."""
+        if family_of(address) != self.family:
+            return False
+        first, last = bounds(self.network)
+        return first <= number_of(address) <= last
 
 
 def family_of(address: str) -> int:
@@ -148,23 +151,18 @@ def parse_own_address(text: Any) -> Address:
     if not isinstance(text, str):
         raise ValueError(f"{show(text)} is not an address; write one like 192.168.1.220/24")
     family, address, length = parse_interface(text)
-    network = netaddr.IPNetwork(f"{address}/{length}")
-    host = network.ip
+    host = netaddr.IPAddress(address)
     if host.is_multicast() or host.is_loopback() or address in NO_HOST:
         raise ValueError(
             f"{show(text)} is no address of a network interface; write the interface's"
         )
     if length < (31 if family == 4 else 127):
-        first = netaddr.IPAddress(network.first + 1, family)
-        if int(host) == network.first:
+        first, last = bounds(network_of(address, length))
+        what = {first: "the network itself", last: "the broadcast address"}.get(int(host))
+        if what and (family == 4 or int(host) == first):
             raise ValueError(
-                f"{show(text)} is the network itself; write the interface's address, like "
-                f"{first}/{length}"
-            )
-        if family == 4 and int(host) == network.last:
-            raise ValueError(
-                f"{show(text)} is the broadcast address; write the interface's address, like "
-                f"{first}/{length}"
+                f"{show(text)} is {what}; write the interface's address, like "
+                f"{netaddr.IPAddress(first + 1, family)}/{length}"
             )
     return Address(family, address, length)
 
@@ -190,6 +188,18 @@ def parse_gateway(value: Any) -> tuple[int, str]:
 
 
 # --- names, numbers, selectors ----------------------------------------------------------------
+
+
+@lru_cache(maxsize=65536)
+def bounds(prefix: str) -> tuple[int, int]:
+    """Return the first and the last address of a canonical prefix, as numbers."""
+    return network(prefix).first, network(prefix).last
+
+
+@lru_cache(maxsize=65536)
+def number_of(address: str) -> int:
+    """Return a canonical address as a number."""
+    return int(netaddr.IPAddress(address))
 
 
 def parse_device(text: Any) -> str:
