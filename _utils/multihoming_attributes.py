@@ -257,7 +257,7 @@ class OfRoute(Attribute):
     rta, metric
         The number of the netlink attribute that is this value, as RTA_... or as RTAX_... .
     lockable
-        ``lock`` may stand before the value: path MTU discovery and the like leave it alone.
+        ``lock`` may stand before the value: TCP and path MTU discovery then leave it alone.
     """
 
     tells: str = ""
@@ -308,9 +308,10 @@ def _number(low: int, high: int) -> Callable[[Any], int]:
     return lambda value: parse_number(value, low, high)
 
 
-def _metric(number: int, word: str, kind: Kind = NUMBER, **more: Any) -> OfRoute:
-    """Return one of RTA_METRICS; ``ip`` knows no lock for three of them, and sets rto_min's."""
-    lockable = word not in ("rto_min", "features", "fastopen_no_cookie")
+def _metric(
+    number: int, word: str, kind: Kind = NUMBER, lockable: bool = True, **more: Any
+) -> OfRoute:
+    """Return one of RTA_METRICS."""
     return OfRoute(word, kind, metric=number, lockable=lockable, **more)
 
 
@@ -337,7 +338,7 @@ ROUTE: tuple[OfRoute, ...] = (
     _metric(9, "reordering", spelled="reordering*"),
     # The kernel counts these two in eighths and quarters of a millisecond, as a plain number is.
     _metric(4, "rtt"),
-    _metric(13, "rto_min"),
+    _metric(13, "rto_min", lockable=False),  # `ip` locks it unasked
     _metric(3, "window", spelled="window*"),
     _metric(7, "cwnd", spelled="cwnd*"),
     _metric(11, "initcwnd", spelled="initcwnd*"),
@@ -347,6 +348,7 @@ ROUTE: tuple[OfRoute, ...] = (
         12,
         "features",
         FEATURES,
+        lockable=False,
         spelled="features*",
         json=("ecn", "tcp_usec_ts", "features"),
         carried=False,
@@ -362,7 +364,7 @@ ROUTE: tuple[OfRoute, ...] = (
     OfRoute("pref", PREFERENCE, spelled="pref*", families=(6,), usual="medium", rta=20),
     OfRoute("encap", TEXT, tells=HOP),
     OfRoute("ttl-propagate", TEXT),
-    _metric(17, "fastopen_no_cookie", spelled="fastopen_no_cookie*"),
+    _metric(17, "fastopen_no_cookie", lockable=False, spelled="fastopen_no_cookie*"),
 )
 
 # --- rules ------------------------------------------------------------------------------------

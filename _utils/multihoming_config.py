@@ -14,7 +14,7 @@ from typing import Any
 
 import multihoming_model as model
 import multihoming_rt_tables as rt_tables
-from multihoming_attributes import KEY, ROUTE, RULE, Attribute
+from multihoming_attributes import KEY, ROUTE, RULE, Attribute, OfRule
 from multihoming_numbers import KERNEL_PRIORITIES, MAIN_PRIORITY, RESERVED_TABLES, SCOPES, U32
 from multihoming_values import (
     ROUTE_TYPES,
@@ -595,7 +595,7 @@ def _rule_contradictions(
     family: int | None,
     errors: list[str],
 ) -> None:
-    named = [key for key in SELECTORS if key in item]
+    named = [key for key in SELECTORS if key in item and item[key] is not False]
     limits = [key for key in _LIMITS if key in item]
     acts = item.get("action", "lookup") != "lookup"
     if not named and not limits and not acts:
@@ -603,8 +603,7 @@ def _rule_contradictions(
             f"{where}: selects every packet of the host; add a selector such as fwmark or to, "
             "or write `from: all` if that is meant"
         )
-    selects = [key for key in named if fields.get("src" if key == "from" else key) is not None]
-    if fields["invert"] and not selects:
+    if fields["invert"] and not any(_selects(fields, entry) for entry in _RULE_SAID):
         errors.append(f"{where}.not: there is no selector to negate; add one, or remove not")
     if acts:
         errors += [
@@ -613,6 +612,13 @@ def _rule_contradictions(
     length = fields.get("suppress_prefixlength")
     if length is not None and family == 4 and length > 32:
         errors.append(f"{where}.suppress_prefixlength: IPv4 has 32 bits; write 0 to 32")
+
+
+def _selects(fields: Mapping[str, Any], entry: OfRule) -> bool:
+    """Tell whether a rule selects by an entry; ``from: all`` selects nothing."""
+    if entry.field:
+        return entry.selects and fields.get(entry.field) is not None
+    return entry.selects and entry.word in dict(fields.get("other", ()))
 
 
 def _goto_forward(where: str, rules: Iterable[Spec], priority: int, errors: list[str]) -> None:

@@ -171,8 +171,8 @@ def protocol_name(number: int) -> str:
 
 # --- words, read ------------------------------------------------------------------------------
 
-# Words that say what a route or rule is made of; those with a * may be abbreviated. They come
-# after the table's: where both fit an abbreviation, iproute2 tries these later, too.
+# Words that say what a route or rule is made of; those with a * may be abbreviated. Where one of
+# the table's fits an abbreviation as well, iproute2 tries that first.
 _STRUCTURE = {
     "route": "to nexthop protocol* table* vrf*",
     "rule": "not type lookup preference* order* priority* protocol* table* goto* nop*",
