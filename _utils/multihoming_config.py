@@ -14,23 +14,18 @@ from typing import Any, NamedTuple
 import multihoming_backend as backends
 import multihoming_model as model
 import multihoming_rt_tables as rt_tables
+from multihoming_attributes import KEY, ROUTE, RULE, Attribute, OfRule
 from multihoming_numbers import KERNEL_PRIORITIES, MAIN_PRIORITY, RESERVED_TABLES, SCOPES, U32
 from multihoming_values import (
     ROUTE_TYPES,
     Address,
     parse_action,
-    parse_address,
+    parse_any_prefix,
     parse_device,
-    parse_fwmark,
+    parse_flag,
     parse_gateway,
-    parse_ipproto,
     parse_number,
     parse_own_address,
-    parse_ports,
-    parse_prefix,
-    parse_scope,
-    parse_tos,
-    parse_uidrange,
     show,
 )
 
@@ -57,34 +52,21 @@ INTERFACE_KEYS = (
     "optional",
     "backend",
 )
-ROUTE_KEYS = ("to", "via", "src", "metric", "scope", "mtu", "onlink", "type", "nexthops")
+# What the table lets the pillar say, and what a route or rule is made of.
+_ROUTE_SAID = [entry for entry in ROUTE if entry.pillar]
+_RULE_SAID = [entry for entry in RULE if entry.pillar]
+SELECTORS = tuple(entry.word for entry in _RULE_SAID if entry.selects)
+_EFFECTS = tuple(entry.word for entry in _RULE_SAID if not entry.selects)
+_LIMITS = tuple(entry.word for entry in _RULE_SAID if entry.limits)
+ROUTE_KEYS = ("to", *(entry.word for entry in _ROUTE_SAID), "type", "nexthops")
 NEXTHOP_KEYS = ("via", "dev", "weight")
-RULE_KEYS = (
-    "from",
-    "to",
-    "iif",
-    "oif",
-    "fwmark",
-    "tos",
-    "ipproto",
-    "sport",
-    "dport",
-    "uidrange",
-    "not",
-    "suppress_prefixlength",
-    "priority",
-    "action",
-)
-_SELECTORS = RULE_KEYS[: RULE_KEYS.index("not")]
+RULE_KEYS = (*SELECTORS, "not", *_EFFECTS, "priority", "action")
 
 _SETTING = re.compile(r"[a-z][A-Za-z0-9_/@-]*(\.[A-Za-z0-9_/@:-]+)+")
 _MAX_SETTING = 4096  # a page: the most that the kernel takes at once
 
 # Keys that the host's state is compared with: nothing can be said where they are wrong.
 _CHECKED_ON_HOST = ("addresses", "gateway", "onlink", "routes", "table")
-
-# fib_metrics clamps the MTU to 65520 (net/ipv4/metrics.c), so more would never read back equal.
-_MAX_MTU = 65520
 
 
 class Spec(NamedTuple):
@@ -447,27 +429,29 @@ def _specs(
     return tuple(specs)
 
 
-def _boolean(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"{show(value)} is not a boolean; write true or false")
-    return value
-
-
-_ROUTE_VALUES: dict[str, Callable[[Any], Any]] = {
-    "via": parse_gateway,
-    "src": lambda value: parse_address(_text(value)),
-    "metric": lambda value: parse_number(value, 0, U32),
-    "mtu": lambda value: parse_number(value, 68, _MAX_MTU),
-    "scope": parse_scope,
-    "type": lambda value: _one_of(value, ROUTE_TYPES),
-    "onlink": _boolean,
-}
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{show(value)} is not an address; write one like 192.168.1.220")
-    return value
+def _said(
+    where: str,
+    item: Mapping[str, Any],
+    entries: Iterable[Attribute],
+    families: dict[str, int | None],
+    errors: list[str],
+) -> dict[str, Any]:
+    """Return the fields of Route or Rule that an item says; ``families`` learns what tells one."""
+    fields: dict[str, Any] = {}
+    other: list[tuple[str, str]] = []
+    for entry in entries:
+        if entry.word not in item or entry.pillar is None:
+            continue
+        value = _checked(f"{where}.{entry.word}", item[entry.word], entry.pillar, errors)
+        if entry.kind.family_told:
+            families[entry.word], value = value or (None, None)
+        elif len(entry.families) == 1:
+            families[entry.word] = entry.families[0]
+        if entry.field:
+            fields[entry.field] = value
+        else:
+            other += entry.stored(value)
+    return {**fields, "other": tuple(sorted(other))} if other else fields
 
 
 def _one_of(value: Any, known: tuple[str, ...]) -> str:
@@ -476,37 +460,26 @@ def _one_of(value: Any, known: tuple[str, ...]) -> str:
     return str(value)
 
 
-def _prefix(value: Any) -> tuple[int | None, str | None]:
-    """Return (family, prefix); ``default`` and ``all`` have neither family nor prefix."""
-    if value in ("default", "all"):
-        return None, None
-    if not isinstance(value, str):
-        raise ValueError(f"{show(value)} is not a prefix; write one like 10.0.0.0/8 or default")
-    family, prefix = parse_prefix(value)
-    return family, None if prefix == "default" else prefix
-
-
 def _route_spec(where: str, item: Mapping[str, Any], errors: list[str]) -> Spec | None:
     before = len(errors)
     _unknown_keys(where, item, ROUTE_KEYS, errors)
     if "to" not in item:
         errors.append(f"{where}.to: is missing; write a prefix like 10.0.0.0/8, or default")
     families: dict[str, int | None] = {}
-    fields: dict[str, Any] = {}
-    found = _checked(f"{where}.to", item.get("to", "default"), _prefix, errors)
-    if found:
-        families["to"], fields["to"] = found[0], found[1] or "default"
-    for key, check in _ROUTE_VALUES.items():
-        if key in item:
-            value = _checked(f"{where}.{key}", item[key], check, errors)
-            if key in ("via", "src") and value:
-                families[key], value = value
-            fields[key] = value
+    found = _checked(f"{where}.to", item.get("to", "default"), parse_any_prefix, errors)
+    families["to"], to = found or (None, None)
+    fields = {"to": to or "default", **_said(where, item, _ROUTE_SAID, families, errors)}
+    if "type" in item:
+        fields["type"] = _checked(f"{where}.type", item["type"], _route_type, errors)
     fields["nexthops"] = _nexthops(where, item, families, errors)
     family = _one_family(where, families, errors)
     if len(errors) == before:
         errors += _route_contradictions(where, fields, item, family)
     return Spec(where, family, fields) if len(errors) == before else None
+
+
+def _route_type(value: Any) -> str:
+    return _one_of(value, ROUTE_TYPES)
 
 
 def _nexthops(
@@ -549,13 +522,19 @@ def _one_family(where: str, families: Mapping[str, int | None], errors: list[str
     return next(iter(named.values()), None)
 
 
+_HOP_KEYS = ("via", "src", "nexthops", "onlink")
+_USED_KEYS = tuple(
+    entry.word for entry in _ROUTE_SAID if entry.tells != KEY and entry.word not in _HOP_KEYS
+)
+
+
 def _route_contradictions(
     where: str, fields: Mapping[str, Any], item: Mapping[str, Any], family: int | None
 ) -> list[str]:
     errors = []
     kind = fields.get("type") or "unicast"
     hops = fields["nexthops"]
-    useless = [key for key in ("via", "src", "nexthops", "onlink", "scope", "mtu") if key in item]
+    useless = [key for key in (*_HOP_KEYS, *_USED_KEYS) if key in item]
     if kind != "unicast" and useless:
         errors.append(
             f"{where}: a {kind} route leads nowhere; remove {', '.join(useless)}, or the type"
@@ -586,19 +565,10 @@ def _rule_priority(value: Any) -> int:
     return number
 
 
-_RULE_VALUES: dict[str, Callable[[Any], Any]] = {
-    "iif": parse_device,
-    "oif": parse_device,
-    "fwmark": parse_fwmark,
-    "tos": parse_tos,
-    "ipproto": parse_ipproto,
-    "sport": parse_ports,
-    "dport": parse_ports,
-    "uidrange": parse_uidrange,
-    "suppress_prefixlength": lambda value: parse_number(value, 0, 128),
+_RULE_STRUCTURE: dict[str, Callable[[Any], Any]] = {
     "priority": _rule_priority,
     "action": parse_action,
-    "not": _boolean,
+    "not": parse_flag,
 }
 
 
@@ -606,12 +576,8 @@ def _rule_spec(where: str, item: Mapping[str, Any], errors: list[str]) -> Spec |
     before = len(errors)
     _unknown_keys(where, item, RULE_KEYS, errors)
     families: dict[str, int | None] = {}
-    fields: dict[str, Any] = {}
-    for key, name in (("from", "src"), ("to", "to")):
-        if key in item:
-            found = _checked(f"{where}.{key}", item[key], _prefix, errors)
-            families[key], fields[name] = found or (None, None)
-    for key, check in _RULE_VALUES.items():
+    fields = _said(where, item, _RULE_SAID, families, errors)
+    for key, check in _RULE_STRUCTURE.items():
         if key in item:
             fields[key] = _checked(f"{where}.{key}", item[key], check, errors)
     fields["invert"] = fields.pop("not", False)
@@ -628,23 +594,30 @@ def _rule_contradictions(
     family: int | None,
     errors: list[str],
 ) -> None:
-    named = [key for key in _SELECTORS if key in item]
-    effect = "suppress_prefixlength" in item or item.get("action", "lookup") != "lookup"
-    if not named and not effect:
+    named = [key for key in SELECTORS if key in item and item[key] is not False]
+    limits = [key for key in _LIMITS if key in item]
+    acts = item.get("action", "lookup") != "lookup"
+    if not named and not limits and not acts:
         errors.append(
             f"{where}: selects every packet of the host; add a selector such as fwmark or to, "
             "or write `from: all` if that is meant"
         )
-    selects = [key for key in named if fields.get("src" if key == "from" else key) is not None]
-    if fields["invert"] and not selects:
+    if fields["invert"] and not any(_selects(fields, entry) for entry in _RULE_SAID):
         errors.append(f"{where}.not: there is no selector to negate; add one, or remove not")
+    if acts:
+        errors += [
+            f"{where}.{key}: goes with a lookup only; remove it or the action" for key in limits
+        ]
     length = fields.get("suppress_prefixlength")
-    if length is not None and item.get("action", "lookup") != "lookup":
-        errors.append(
-            f"{where}.suppress_prefixlength: goes with a lookup only; remove it or the action"
-        )
     if length is not None and family == 4 and length > 32:
         errors.append(f"{where}.suppress_prefixlength: IPv4 has 32 bits; write 0 to 32")
+
+
+def _selects(fields: Mapping[str, Any], entry: OfRule) -> bool:
+    """Tell whether a rule selects by an entry; ``from: all`` selects nothing."""
+    if entry.field:
+        return entry.selects and fields.get(entry.field) is not None
+    return entry.selects and entry.word in dict(fields.get("other", ()))
 
 
 def _goto_forward(where: str, rules: Iterable[Spec], priority: int, errors: list[str]) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+import multihoming_attributes as attributes
 import multihoming_iproute2 as iproute2
 import multihoming_model as model
 import multihoming_values as values
@@ -18,9 +19,12 @@ from multihoming_config import Config
 from multihoming_model import Found, Link, Route
 from multihoming_numbers import BOOT, RA, RENEWED
 
-# What a route says beside its next hop goes along, but for what is part of a next hop, and for what
-# `ip` does not take as it is read.
-_LEFT_BEHIND = frozenset(("nhid", "via", "encap", "features"))
+# What is part of the next hop, and what of it stands in ``other``.
+_HOP = [entry for entry in attributes.ROUTE if entry.tells == attributes.HOP]
+_HOP_FIELDS = tuple(entry.field for entry in _HOP if entry.field)
+_hop = attributes.fields(_HOP)
+# What a route says beside its next hop goes along, but for what `ip` does not take as it is read.
+_LEFT_BEHIND = {entry.word for entry in attributes.ROUTE if entry in _HOP or not entry.carried}
 
 
 class Chosen(NamedTuple):
@@ -163,7 +167,7 @@ def in_the_way(live: Sequence[Route], chosen: Chosen) -> list[str]:
 
 
 def _is_for_all(route: Route) -> bool:
-    return not {"tos", "from"} & dict(route.other).keys()
+    return not any(route.key_words)
 
 
 def _is_plain(route: Route) -> bool:
@@ -198,8 +202,16 @@ def _switch(
 
 def _is_scripted(route: Route, chosen: Chosen) -> bool:
     """Tell whether the network manager's files made the route, for another interface."""
-    made = route._replace(src=None, mtu=None, other=())
-    return route.dev != chosen.interface and made in chosen.scripted
+    made = {_identity(scripted) for scripted in chosen.scripted}
+    return route.dev != chosen.interface and _identity(route) in made
+
+
+def _identity(route: Route) -> tuple[object, ...]:
+    """Return what tells two default routes apart.
+
+    How a route is used (its source, its MTU and whatever else somebody adds to it) is not among it.
+    """
+    return (route.key, route.type, route.protocol, _hop(route), route.nexthops)
 
 
 def _scripted(family: int, chosen: Chosen) -> Route:
@@ -238,12 +250,9 @@ def _in_place_of(winner: Route | None, family: int, chosen: Chosen) -> Route:
     if winner is None or _is_ra(winner):
         return plain
     return winner._replace(
-        via=plain.via,
-        dev=plain.dev,
-        src=None,
-        scope=plain.scope,
-        onlink=plain.onlink,
+        **{name: getattr(plain, name) for name in _HOP_FIELDS},
         nexthops=(),
+        src=None,
         other=tuple(pair for pair in winner.other if pair[0] not in _LEFT_BEHIND),
         protocol=chosen.protocol if winner.protocol in RENEWED else winner.protocol,
     )

@@ -465,11 +465,14 @@ def _order_matters(where: str, rules: Sequence[Rule]) -> list[str]:
     for rule in dict.fromkeys(rules):
         by_priority.setdefault((rule.family, rule.priority), []).append(rule)
     for group in by_priority.values():
-        special = [rule for rule in group if _outcome(rule) != ("lookup", None) or rule.invert]
+        special = [
+            rule for rule in group if rules_.outcome(rule) != rules_.PLAIN_LOOKUP or rule.invert
+        ]
         meeting = _meeting(group)
         for one in special:
             for other in meeting(one):
-                differ = _outcome(one) != _outcome(other) and rules_.overlap(one, other)
+                differ = rules_.outcome(one) != rules_.outcome(other)
+                differ = differ and rules_.overlap(one, other)
                 if one is not other and (differ or rules_.exclude_each_other(one, other)):
                     errors.append(
                         f"{where}.rules: `{iproute2.text(one)}` and "
@@ -490,10 +493,6 @@ def _meeting(group: Sequence[Rule]) -> Callable[[Rule], Sequence[Rule]]:
 
 def _is_of_one_address(rule: Rule) -> bool:
     return rule.src is not None and "/" not in rule.src and not rule.invert
-
-
-def _outcome(rule: Rule) -> tuple[str, int | None]:
-    return rule.action, rule.suppress_prefixlength
 
 
 def _contradictions(made: Mapping[str, Policy], wanted: Config) -> list[str]:
@@ -522,23 +521,20 @@ def _overlapping(group: Sequence[_Claim]) -> list[tuple[_Claim, _Claim]]:
     broad: list[_Claim] = []
     for claim in group:
         rule = claim[1]
-        twin = same.setdefault(rule._replace(table=None, suppress_prefixlength=None), claim)
+        selected = rules_.selection(rule)
+        by_source = _plain(selected)
+        twin = same.setdefault(selected, claim)
         if twin[0] != claim[0]:
             pairs.append((twin, claim))
-        elif _by_source(rule) and rule.src and "/" not in rule.src:
+        elif by_source and rule.src and "/" not in rule.src:
             singles.append(claim)
-        elif rule.src or _by_source(rule):
+        elif rule.src or by_source:
             broad.append(claim)
     for index, claim in enumerate(broad):
         for other in (*broad[index + 1 :], *singles):
             if claim[0] != other[0] and rules_.overlap(claim[1], other[1]):
                 pairs.append((claim, other))
     return pairs
-
-
-def _by_source(rule: Rule) -> bool:
-    """Tell whether the source is all that a rule selects by."""
-    return _plain(rule._replace(suppress_prefixlength=None))
 
 
 def _plain(rule: Rule) -> bool:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import multihoming_attributes as attributes
 import multihoming_config as config
 import multihoming_desired as desired
 import multihoming_iproute2 as iproute2
@@ -26,7 +27,12 @@ from multihoming_numbers import BOOT, BY_HAND, FAMILIES, KERNEL, MAIN, RESERVED_
 
 # keep_main_routes depends on what the other entries say; they agree after two rounds.
 _ROUNDS = 4
-_SELECTORS = set(config.RULE_KEYS[: config.RULE_KEYS.index("not")])
+_ROUTE_SAID = {entry.word: entry for entry in attributes.ROUTE if entry.pillar}
+_RULE_SAID = {entry.word: entry for entry in attributes.RULE if entry.pillar}
+# Keys whose value tells the family, ``to`` among them.
+_ADDRESSES = {
+    entry.word for entry in (*_ROUTE_SAID.values(), *_RULE_SAID.values()) if entry.kind.family_told
+}
 
 _Item = Route | Rule
 _Entry = dict[str, Any]
@@ -311,11 +317,21 @@ def _why_not(item: _Item, dev: str) -> str | None:
         return (
             f"belongs to whoever made it: its protocol is {iproute2.protocol_name(item.protocol)}"
         )
-    if item.other:
-        locked = [name + " lock" * value.startswith("lock ") for name, value in item.other]
-        unknown = ", ".join(locked)
-        return f"has {unknown}, for which the pillar has no word"
+    said = _RULE_SAID if isinstance(item, Rule) else _ROUTE_SAID
+    unknown = [name for name in map(_other_name, item.other) if not _is_said(name, said)]
+    if unknown:
+        return f"has {', '.join(unknown)}, for which the pillar has no word"
     return None if isinstance(item, Rule) else _why_no_route(item, dev)
+
+
+def _other_name(pair: tuple[str, str]) -> str:
+    name, value = pair
+    return f"{name} lock" if value.startswith("lock ") else name
+
+
+def _is_said(name: str, said: Mapping[str, attributes.Attribute]) -> bool:
+    """Tell whether the pillar says what stands in ``other``, where a field holds what it can."""
+    return name in said and not said[name].field
 
 
 def _why_no_route(item: Route, dev: str) -> str | None:
@@ -639,7 +655,7 @@ def _specs(found: Sequence[tuple[int, _Entry]], families: set[int], pin: str) ->
 
 
 def _has_address(spec: _Entry) -> bool:
-    named = [spec.get(key) for key in ("from", "to", "via", "src")]
+    named = [spec[key] for key in spec.keys() & _ADDRESSES]
     named += [hop.get("via") for hop in spec.get("nexthops", ())]
     return any(text not in (None, "default", "all") for text in named)
 
@@ -656,19 +672,25 @@ def _route_spec(route: Route, dev: str) -> _Entry:
     for hop in spec.get("nexthops", ()):
         if hop.get("weight") == 1:
             del hop["weight"]
-    return _said(spec, config.ROUTE_KEYS, usual)
+    return _said(spec, config.ROUTE_KEYS, _ROUTE_SAID, usual)
 
 
 def _rule_spec(rule: Rule, priority: int | None) -> _Entry:
     """Return a rule in the pillar's words, without what is so by default."""
     usual = {"action": "lookup", "priority": priority, "from": "all"}
-    spec = _said(iproute2.rule_dict(rule, {}), config.RULE_KEYS, usual)
-    spec.update({key: int(spec[key]) for key in ("sport", "dport") if spec.get(key, "-").isdigit()})
-    return spec if set(spec) & _SELECTORS else {"from": "all", **spec}
+    spec = _said(iproute2.rule_dict(rule, {}), config.RULE_KEYS, _RULE_SAID, usual)
+    return spec if not spec.keys().isdisjoint(config.SELECTORS) else {"from": "all", **spec}
 
 
-def _said(spec: _Entry, keys: Iterable[str], usual: Mapping[str, Any]) -> _Entry:
-    return {key: spec[key] for key in keys if key in spec and spec[key] != usual.get(key)}
+def _said(
+    shown: Mapping[str, Any],
+    keys: Iterable[str],
+    entries: Mapping[str, attributes.Attribute],
+    usual: Mapping[str, Any],
+) -> _Entry:
+    """Return what a pillar says of a route or rule that is shown, in the order of its keys."""
+    spec = {key: shown[key] for key in keys if key in shown and shown[key] != usual.get(key)}
+    return {key: entries[key].kind.said(spec[key]) if key in entries else spec[key] for key in spec}
 
 
 # --- checked ----------------------------------------------------------------------------------

@@ -6,33 +6,46 @@ reads them; JSON is what ``ip -json -N -details`` prints.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import operator
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
+import multihoming_attributes as attributes
 from multihoming_model import Nexthop, Route, Rule, canonical, default_metric, default_scope
-from multihoming_numbers import BOOT, IPPROTOS, PROTOCOLS, SCOPES, TYPES, UNSPEC
+from multihoming_numbers import BOOT, PROTOCOLS, TYPES
 from multihoming_values import (
     ROUTE_TYPES,
     c_number,
-    hex_number,
     parse_action,
-    parse_address,
-    parse_fwmark,
-    parse_ipproto,
+    parse_loose_prefix,
     parse_number,
-    parse_ports,
-    parse_prefix,
-    parse_scope,
-    parse_uidrange,
+    scope_name,
     show,
 )
 
 _PROTOCOL_NAMES = {number: name for name, number in PROTOCOLS.items()}
-_IPPROTO_NAMES = {number: name for name, number in IPPROTOS.items() if name != "icmpv6"}
 _TYPE_NAMES = {str(number): name for name, number in TYPES.items()}
 
+_ROUTE = attributes.by_word(attributes.ROUTE)
+_RULE = attributes.by_word(attributes.RULE)
+
 # --- words, written ---------------------------------------------------------------------------
+
+# What a single next hop is made of has its own places; the rest is written in the table's order.
+_HOP_WORDS = ("via", "dev", "onlink")
+_USED = [entry for entry in attributes.ROUTE if entry.field and entry.word not in _HOP_WORDS]
+_SELECTORS = [entry for entry in attributes.RULE if entry.field and entry.selects]
+_EFFECTS = [entry for entry in attributes.RULE if entry.field and not entry.selects]
+
+_SCOPE = _USED.index(_ROUTE["scope"])
+# What `ip route del` passes over where it is not named.
+_UNNAMED = tuple(0 if entry.word == "metric" else entry.kind.nothing for entry in _USED)
+_used, _selectors, _effects = (attributes.fields(each) for each in (_USED, _SELECTORS, _EFFECTS))
+_USED_WORDS = [(entry.word, entry.kind.write) for entry in _USED]
+_SELECTOR_WORDS = [(entry.word, entry.kind.write) for entry in _SELECTORS]
+_EFFECT_WORDS = [(entry.word, entry.kind.write) for entry in _EFFECTS]
+_NO_EFFECTS = attributes.nothing(_EFFECTS)
 
 
 def route_words(route: Route, table: str | None = None) -> list[str]:
@@ -46,47 +59,58 @@ def route_words(route: Route, table: str | None = None) -> list[str]:
     What iproute2 assumes anyway is left out, so the lines look like those people write:
     ``192.168.1.0/24 dev eth1 src 192.168.1.220 table gateway1``.
     """
-    words = [] if route.type == "unicast" else [route.type]
-    words += [_to_word(route)]
-    words += _hop_words(route)
-    words += _options(("src", route.src))
-    if route.metric != default_metric(route.family):
-        words += ["metric", str(route.metric)]
-    if route.scope != default_scope(route.type, route.family, _has_gateway(route)):
-        words += ["scope", _scope_word(route.scope) if table else str(route.scope)]
-    words += _options(("mtu", route.mtu))
+    words = _start(route)
+    usual = _usual(route.family, route.type, _has_gateway(route))
+    for place, value in enumerate(_used(route)):
+        if value != usual[place]:
+            word, write = _USED_WORDS[place]
+            words += (word, scope_name(value) if table and place == _SCOPE else write(value))
     if route.protocol != BOOT:
         words += ["proto", protocol_name(route.protocol) if table else str(route.protocol)]
-    for name, value in route.other:
-        words += [name, value]
+    words += _other_words(route)
     if route.onlink and not _is_shared(route):
         words += ["onlink"]
     words += ["table", table or str(route.table)]
     return words + _nexthop_words(route, onlink=True)
 
 
+@lru_cache(maxsize=1024)
+def _usual(family: int, route_type: str, has_gateway: bool) -> tuple[Any, ...]:
+    """Return what iproute2 assumes where nothing is said of what ``_used`` gets."""
+    scope = default_scope(route_type, family, has_gateway)
+    known = {"metric": default_metric(family), "scope": scope}
+    return tuple(known.get(entry.word, entry.kind.nothing) for entry in _USED)
+
+
 def route_delete_words(route: Route) -> list[str]:
     """Return the words for ``ip route del`` that name this very route among its likes."""
-    words = [] if route.type == "unicast" else [route.type]
-    words += [_to_word(route)]
-    words += _hop_words(route)
-    words += _options(("src", route.src))
-    words += _options(("metric", route.metric or None), ("mtu", route.mtu))
+    words = _start(route)
+    for place, value in enumerate(_used(route)):
+        if value != _UNNAMED[place] and place != _SCOPE:
+            word, write = _USED_WORDS[place]
+            words += (word, write(value))
     words += ["scope", str(route.scope)] if route.family == 4 else []
     words += ["proto", str(route.protocol)]
-    for name, value in route.other:
-        words += [name, value]
+    words += _other_words(route)
     words += ["table", str(route.table)]
     return words + _nexthop_words(route, onlink=False)
 
 
+def _start(route: Route) -> list[str]:
+    """Return the words for type, destination and a single next hop."""
+    words = [] if route.type == "unicast" else [route.type]
+    everywhere = route.to == "default" and route.family == 6 and not route.via
+    words.append("::/0" if everywhere else route.to)
+    return words if _is_shared(route) else words + _options(("via", route.via), ("dev", route.dev))
+
+
+def _other_words(item: Route | Rule) -> list[str]:
+    return [word for name, value in item.other for word in ((name, value) if value else (name,))]
+
+
 def _is_shared(route: Route) -> bool:
     """Tell whether the next hop is an object of its own (ip-nexthop(8)), named by its id only."""
-    return "nhid" in dict(route.other)
-
-
-def _hop_words(route: Route) -> list[str]:
-    return [] if _is_shared(route) else _options(("via", route.via), ("dev", route.dev))
+    return bool(route.other) and "nhid" in dict(route.other)
 
 
 def _nexthop_words(route: Route, onlink: bool) -> list[str]:
@@ -103,21 +127,26 @@ def rule_words(rule: Rule, table: str | None = None) -> list[str]:
 
     They look like those people write: ``from 192.168.1.220 table gateway1 priority 20000``.
     """
-    words = ["not"] if rule.invert else []
-    words += ["from", "all"] if rule.src is None and not _selects(rule) else []
-    words += _options(("from", rule.src), ("to", rule.to), ("iif", rule.iif), ("oif", rule.oif))
-    words += _options(("fwmark", rule.fwmark), ("tos", f"{rule.tos:#x}" if rule.tos else None))
-    words += _options(("ipproto", rule.ipproto), ("sport", rule.sport), ("dport", rule.dport))
-    words += _options(("uidrange", rule.uidrange))
+    words: list[str] = []
+    for place, value in enumerate(_selectors(rule)):
+        if value:  # no selector selects by 0
+            word, write = _SELECTOR_WORDS[place]
+            words += (word, write(value))
+    words = words or ["from", "all"]
+    if rule.invert:
+        words.insert(0, "not")
     if rule.table:
         words += ["table", table or str(rule.table)]
-    for name, value in rule.other:
-        words += [name, value] if value else [name]
-    words += _options(("suppress_prefixlength", rule.suppress_prefixlength))
+    words += _other_words(rule)
+    for place, value in enumerate(_effects(rule)):
+        if value != _NO_EFFECTS[place]:
+            word, write = _EFFECT_WORDS[place]
+            words += (word, write(value))
     words += rule.action.split() if rule.action != "lookup" else []
     if rule.protocol:
         words += ["protocol", protocol_name(rule.protocol) if table else str(rule.protocol)]
-    words += _options(("priority", rule.priority))
+    if rule.priority is not None:
+        words += ["priority", str(rule.priority)]
     return words
 
 
@@ -127,25 +156,12 @@ def text(item: Route | Rule, table: str | None = None) -> str:
     return " ".join(words)
 
 
-def _selects(rule: Rule) -> bool:
-    named = (rule.src, rule.to, rule.iif, rule.oif, rule.fwmark, rule.ipproto)
-    return any((*named, rule.sport, rule.dport, rule.uidrange, rule.tos))
-
-
 def _options(*pairs: tuple[str, Any]) -> list[str]:
     return [word for name, value in pairs if value is not None for word in (name, str(value))]
 
 
-def _to_word(route: Route) -> str:
-    return "::/0" if route.to == "default" and route.family == 6 and not route.via else route.to
-
-
 def _has_gateway(route: Route) -> bool:
     return bool(route.via or route.nexthops)
-
-
-def _scope_word(scope: int) -> str:
-    return {number: name for name, number in SCOPES.items()}.get(scope, str(scope))
 
 
 def protocol_name(number: int) -> str:
@@ -153,51 +169,42 @@ def protocol_name(number: int) -> str:
     return _PROTOCOL_NAMES.get(number, str(number))
 
 
-def ipproto_name(number: int) -> str:
-    """Return the name of an IP protocol, else the number as text."""
-    return _IPPROTO_NAMES.get(number, str(number))
+# --- words, read ------------------------------------------------------------------------------
 
-
-# Words of `ip route add` and `ip rule add`. iproute2 accepts any abbreviation of those in the
-# second row, in this order (matches() in lib/utils.c); those in the first must be whole.
-_ROUTE_EXACT = frozenset(
-    "src to via from tos expires preference scope mtu hoplimit advmss rtt rto_min onlink nexthop "
-    "nhid dev oif encap ttl-propagate".split()
-)
-_ROUTE_ABBREVIABLE = tuple(
-    "dsfield metric priority reordering window cwnd initcwnd initrwnd features quickack congctl "
-    "rttvar ssthresh realms protocol table vrf pref".split()
-)
-_LOCKABLE = frozenset(
-    "mtu hoplimit advmss rtt rttvar reordering window cwnd initcwnd initrwnd quickack congctl "
-    "ssthresh".split()
-)
-_RULE_EXACT = frozenset(
-    "not from to tos fwmark lookup sup_pl sup_group dev iif oif l3mdev uidrange ipproto sport "
-    "dport type dscp flowlabel".split()
-)
-_RULE_ABBREVIABLE = tuple(
-    "preference order priority dsfield realms protocol tun_id table suppress_prefixlength "
-    "suppress_ifgroup goto nop".split()
-)
-_WORDS = {
-    "route": (_ROUTE_EXACT, _ROUTE_ABBREVIABLE),
-    "rule": (_RULE_EXACT, _RULE_ABBREVIABLE),
+# Words that say what a route or rule is made of; those with a * may be abbreviated. Where one of
+# the table's fits an abbreviation as well, iproute2 tries that first.
+_STRUCTURE = {
+    "route": "to nexthop protocol* table* vrf*",
+    "rule": "not type lookup preference* order* priority* protocol* table* goto* nop*",
 }
+_SYNONYMS = {"preference": "priority", "order": "priority", "lookup": "table"}
+_TABLES = {"route": attributes.ROUTE, "rule": attributes.RULE}
 _INET = {4: "inet", 6: "inet6"}
-_VALUELESS = ("not", "onlink", "nexthop", "l3mdev", "nop", "type")
-_SYNONYMS = {"preference": "priority", "order": "priority", "dsfield": "tos", "lookup": "table"}
-_SYNONYMS |= {"sup_pl": "suppress_prefixlength", "sup_group": "suppress_ifgroup"}
-_ROUTE_SYNONYMS = {"priority": "metric", "preference": "metric", "dsfield": "tos", "oif": "dev"}
+_VALUELESS = {"not", "nexthop", "nop", "type"}
+_VALUELESS |= {each.word for each in (*_ROUTE.values(), *_RULE.values()) if each.is_flag}
+
+
+def _vocabulary(kind: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Return (what iproute2 takes as a whole -> word, [(what it takes abbreviated, word)])."""
+    structure = [
+        (each.rstrip("*"), _SYNONYMS.get(each.rstrip("*"), each.rstrip("*")), each.endswith("*"))
+        for each in _STRUCTURE[kind].split()
+    ]
+    known = [*attributes.spellings(_TABLES[kind]), *structure]
+    exact = {spelling: word for spelling, word, short in known if not short}
+    return exact, [(spelling, word) for spelling, word, short in known if short]
+
+
+_VOCABULARY = {kind: _vocabulary(kind) for kind in _TABLES}
 
 
 @lru_cache(maxsize=65536)
 def _keyword(word: str, kind: str) -> str | None:
-    """Return the whole word that iproute2 takes ``word`` for; kind is ``route`` or ``rule``."""
-    exact, abbreviable = _WORDS[kind]
+    """Return what iproute2 takes ``word`` for, in our name; kind is ``route`` or ``rule``."""
+    exact, abbreviable = _VOCABULARY[kind]
     if word in exact:
-        return word
-    return next((whole for whole in abbreviable if whole.startswith(word)), None)
+        return exact[word]
+    return next((name for whole, name in abbreviable if whole.startswith(word)), None)
 
 
 def table_word(words: Iterable[str], kind: str) -> str | None:
@@ -207,7 +214,7 @@ def table_word(words: Iterable[str], kind: str) -> str | None:
         name = _keyword(word, kind)
         if name is not None and name not in _VALUELESS:
             value = next(rest, None)
-            if name in ("table", "lookup"):
+            if name == "table":
                 return value
     return None
 
@@ -229,20 +236,6 @@ def _table_id(text: str, tables: Mapping[str, int]) -> int:
     return found
 
 
-def _loose_prefix(text: str, family: int) -> str | None:
-    """Read a prefix as get_prefix() of iproute2 does, which pads ``10/8`` to ``10.0.0.0/8``."""
-    if text in ("default", "all", "any"):
-        return None
-    if family == 4:
-        address, slash, mask = text.partition("/")
-        octets = address.split(".")
-        text = ".".join(octets + ["0"] * (4 - len(octets))) + slash + mask
-    found, prefix = parse_prefix(text)
-    if found != family:
-        raise ValueError(f"{show(text)} is not an IPv{family} prefix")
-    return None if prefix == "default" else prefix
-
-
 def route_from_words(words: list[str], family: int, tables: Mapping[str, int]) -> Route:
     """Read the words of ``ip -4|-6 route add`` as iproute2 does.
 
@@ -262,23 +255,24 @@ def route_from_words(words: list[str], family: int, tables: Mapping[str, int]) -
     while rest:
         word = rest.pop(0)
         name = _keyword(word, "route")
-        name = _ROUTE_SYNONYMS.get(name or "", name)
         if name == "nexthop":
             nexthops.append({})
-        elif name == "onlink":
-            (nexthops[-1] if nexthops else fields)["onlink"] = True
+        elif name in _VALUELESS:
+            _read_route_word(name, "", family, tables, fields, nexthops, other)
         elif name is None and word == "weight" and nexthops:
             nexthops[-1]["weight"] = parse_number(_value(word, rest), 1, 256)
         elif name is None or name == "to":
             if "to" in fields:
                 raise ValueError(f"{show(word)} is a word that ip does not expect there")
-            fields["to"] = _loose_prefix(_value(word, rest) if name else word, family) or "default"
+            prefix = _value(word, rest) if name else word
+            fields["to"] = parse_loose_prefix(prefix, family) or "default"
         else:
             if name == "via" and rest[:1] == [_INET[family]]:
                 rest.pop(0)
             value = _value(word, rest)
-            if name in _LOCKABLE and value == "lock":
-                other.append((name, f"lock {_value(word, rest)}"))
+            if value == "lock" and name in _ROUTE and _ROUTE[name].lockable:
+                found = _ROUTE[name].stored_word(_value(word, rest), family)
+                other += ((name, f"lock {text}") for name, text in found)
             else:
                 _read_route_word(name, value, family, tables, fields, nexthops, other)
     if "to" not in fields:
@@ -301,23 +295,18 @@ def _read_route_word(
     nexthops: list[dict[str, Any]],
     other: list[tuple[str, str]],
 ) -> None:
-    place = nexthops[-1] if nexthops and name in ("via", "dev") else fields
-    if name in ("via", "src"):
-        found, place[name] = parse_address(value)
-        if found != family:
-            raise ValueError(f"{show(value)} is not an IPv{family} address")
-    elif name == "dev":
-        place[name] = value
-    elif name in ("metric", "mtu"):
-        place[name] = c_number(value)
-    elif name == "scope":
-        place[name] = parse_scope(value)
-    elif name == "table":
-        place[name] = _table_id(value, tables)
+    entry = _ROUTE.get(name)
+    if name == "table":
+        fields[name] = _table_id(value, tables)
     elif name == "protocol":
-        place[name] = _protocol(value)
-    else:
+        fields[name] = _protocol(value)
+    elif entry is None:
         other.append((name, value))
+    elif entry.field:
+        place = nexthops[-1] if nexthops and name in _HOP_WORDS else fields
+        place[entry.field] = entry.kind.read(value, family)
+    else:
+        other += entry.stored_word(value, family)
 
 
 def _protocol(text: Any) -> int:
@@ -351,7 +340,6 @@ def rule_from_words(words: list[str], family: int, tables: Mapping[str, int]) ->
     while rest:
         word = rest.pop(0)
         name = _keyword(word, "rule")
-        name = _SYNONYMS.get(name or "", name)
         if name == "not":
             fields["invert"] = True
         elif name == "type" or name in ("goto", "nop") or name is None:
@@ -359,10 +347,9 @@ def rule_from_words(words: list[str], family: int, tables: Mapping[str, int]) ->
             action = name if name in ("goto", "nop") else action
             action = f"goto {_value(word, rest)}" if action == "goto" else action
             fields["action"] = parse_action(action)
-        elif name == "l3mdev":
-            other.append((name, ""))
         else:
-            _read_rule_word(name, _value(word, rest), family, tables, fields, other)
+            value = "" if name in _VALUELESS else _value(word, rest)
+            _read_rule_word(name, value, family, tables, fields, other)
     return Rule(family=family, other=tuple(sorted(other)), **fields)
 
 
@@ -374,70 +361,106 @@ def _read_rule_word(
     fields: dict[str, Any],
     other: list[tuple[str, str]],
 ) -> None:
-    if name in ("from", "to"):
-        fields["src" if name == "from" else "to"] = _loose_prefix(value, family)
+    entry = _RULE.get(name)
+    if name == "priority":
+        fields[name] = c_number(value)
     elif name == "table":
         fields[name] = _table_id(value, tables)
     elif name == "protocol":
         fields[name] = _protocol(value)
-    elif name in ("iif", "dev"):
-        fields["iif"] = value
-    elif name == "oif":
-        fields[name] = value
-    elif name in _RULE_VALUES:
-        fields[name] = _RULE_VALUES[name](value)
-    else:
+    elif entry is None:
         other.append((name, value))
-
-
-_RULE_VALUES = {
-    "priority": c_number,
-    "fwmark": parse_fwmark,
-    "tos": lambda value: int(value, 16),  # rtnl_dsfield_a2n() reads hexadecimal
-    "ipproto": parse_ipproto,
-    "sport": parse_ports,
-    "dport": parse_ports,
-    "uidrange": parse_uidrange,
-    "suppress_prefixlength": lambda value: parse_number(value, 0, 128),
-}
+    elif entry.field:
+        fields[entry.field] = entry.kind.read(value, family)
+    else:
+        other += entry.stored_word(value, family)
 
 
 # --- ip -json -N -details -----------------------------------------------------------------------
 
-_ROUTE_JSON_IGNORED = {"type", "dst", "gateway", "dev", "protocol", "scope", "metric", "prefsrc"}
-_ROUTE_JSON_IGNORED |= {"flags", "metrics", "nexthops", "table", "expires", "used", "users", "age"}
-_ROUTE_JSON_IGNORED |= {"error", "cache", "uid", "nh_info"}
+_Read = Callable[[Mapping[str, Any], str], Any]
+
+
+def _entries(table: Iterable[attributes.Attribute]) -> dict[str, attributes.Attribute]:
+    """Return key of an object -> entry."""
+    return {key: entry for entry in table for key in entry.keys}
+
+
+def _readers(table: Iterable[attributes.Attribute]) -> dict[str, tuple[str, _Read]]:
+    """Return key of an object -> (field, what reads it) for the entries that have a field."""
+    known = _entries(entry for entry in table if entry.field)
+    return {key: (entry.field, entry.kind.json) for key, entry in known.items()}
+
+
+def _json_protocol(entry: Mapping[str, Any], key: str) -> int:
+    return _protocol(str(entry[key]))
+
+
+def _json_int(entry: Mapping[str, Any], key: str) -> int:
+    return int(entry[key])
+
+
+def _json_type(entry: Mapping[str, Any], key: str) -> str:
+    kind = str(entry[key])
+    return _TYPE_NAMES.get(kind, kind)
+
+
+def _json_hops(entry: Mapping[str, Any], key: str) -> tuple[Nexthop, ...]:
+    return tuple(_nexthop_from_json(hop) for hop in entry[key])
+
+
+_ROUTE_JSON: dict[str, tuple[str, _Read]] = {
+    "type": ("type", _json_type),
+    "table": ("table", _json_int),
+    "dst": ("to", operator.getitem),
+    "protocol": ("protocol", _json_protocol),
+    "flags": ("onlink", lambda entry, key: "onlink" in entry[key]),
+    "nexthops": ("nexthops", _json_hops),
+    **_readers(entry for entry in attributes.ROUTE if not entry.metric),
+}
+_ROUTE_ENTRIES = _entries(entry for entry in attributes.ROUTE if not entry.metric)
+_METRIC_ENTRIES = _entries(entry for entry in attributes.ROUTE if entry.metric)
+# What changes by itself, or repeats what is said elsewhere.
+_ROUTE_JSON_PASSED = frozenset("expires used users age error cache uid nh_info".split())
 
 
 def route_from_json(entry: Mapping[str, Any], family: int) -> Route:
     """Read one object of ``ip -json -N -details route show``, with ``table`` in it."""
-    kind = _TYPE_NAMES.get(str(entry.get("type", "1")), str(entry.get("type")))
-    other = {k: _json_text(v) for k, v in entry.items() if k not in _ROUTE_JSON_IGNORED}
-    if other.get("pref") == "medium":
-        del other["pref"]
-    metrics = {k: v for group in entry.get("metrics", ()) for k, v in group.items()}
-    mtu = metrics.get("mtu")
-    plain = isinstance(mtu, int)  # a locked one is a text
-    other.update({k: _json_text(v) for k, v in metrics.items() if k != "mtu" or not plain})
-    return canonical(
-        Route(
-            family=family,
-            table=int(entry["table"]),
-            to=entry["dst"],
-            type=kind,
-            via=entry.get("gateway"),
-            # IPv6 hangs its blackholes on lo; nobody asked for that.
-            dev=entry.get("dev") if kind not in ROUTE_TYPES[1:] else None,
-            src=entry.get("prefsrc"),
-            metric=entry.get("metric", 0),
-            scope=int(entry.get("scope", 0)),
-            mtu=mtu if plain else None,
-            onlink="onlink" in entry.get("flags", ()),
-            nexthops=tuple(_nexthop_from_json(hop) for hop in entry.get("nexthops", ())),
-            protocol=_protocol(str(entry.get("protocol", BOOT))),
-            other=tuple(sorted(other.items())),
-        )
-    )
+    fields: dict[str, Any] = {}
+    other: dict[str, str] = {}
+    for key in entry:
+        known = _ROUTE_JSON.get(key)
+        if known:
+            fields[known[0]] = known[1](entry, key)
+        elif key == "metrics":
+            for group in entry[key]:
+                _read_metrics(group, fields, other)
+        elif key not in _ROUTE_JSON_PASSED:
+            other.update(_json_other(entry, key, _ROUTE_ENTRIES))
+    # IPv6 hangs its blackholes on lo; nobody asked for that.
+    if fields.get("type") in ROUTE_TYPES[1:]:
+        fields["dev"] = None
+    return canonical(Route(family=family, other=tuple(sorted(other.items())), **fields))
+
+
+def _read_metrics(group: Mapping[str, Any], fields: dict[str, Any], other: dict[str, str]) -> None:
+    for key, value in group.items():
+        known = _METRIC_ENTRIES.get(key)
+        if isinstance(value, str) and value.startswith("lock "):
+            other[known.word if known else key] = value
+        elif known and known.field:
+            fields[known.field] = known.kind.json(group, key)
+        else:
+            other.update(_json_other(group, key, _METRIC_ENTRIES))
+
+
+def _json_other(
+    entry: Mapping[str, Any], key: str, known: Mapping[str, attributes.Attribute]
+) -> tuple[tuple[str, str], ...]:
+    """Return what stands under a key as ``other`` has it; what nobody knows is kept as well."""
+    if key in known:
+        return known[key].stored_json(entry, key)
+    return ((key, _json_text(entry[key])),)
 
 
 def _nexthop_from_json(entry: Mapping[str, Any]) -> Nexthop:
@@ -455,103 +478,65 @@ def _json_text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-_RULE_JSON_IGNORED = {"priority", "src", "srclen", "dst", "dstlen", "tos", "fwmark", "fwmask"}
-_RULE_JSON_IGNORED |= {"iif", "iif_detached", "oif", "oif_detached", "uid_start", "uid_end"}
-_RULE_JSON_IGNORED |= {"ipproto", "sport", "sport_start", "sport_end", "dport", "dport_start"}
-_RULE_JSON_IGNORED |= {"dport_end", "table", "suppress_prefixlen", "action", "goto", "unresolved"}
-_RULE_JSON_IGNORED |= {"nop", "not", "protocol", "flow_from", "flow_to"}
+_RULE_JSON: dict[str, tuple[str, _Read]] = {
+    "priority": ("priority", operator.getitem),
+    "table": ("table", _json_int),
+    "protocol": ("protocol", _json_protocol),
+    "not": ("invert", lambda _entry, _key: True),
+    "action": ("action", _json_type),
+    "goto": ("action", lambda entry, key: f"goto {entry[key]}"),
+    "nop": ("action", lambda _entry, key: key),
+    **_readers(attributes.RULE),
+}
+_RULE_ENTRIES = _entries(attributes.RULE)
+_RULE_JSON_PASSED = frozenset(
+    ("unresolved", *(key for entry in attributes.RULE for key in entry.more))
+)
 
 
 def rule_from_json(entry: Mapping[str, Any], family: int) -> Rule:
     """Read one object of ``ip -json -N -details rule show``."""
-    other = {key: _json_text(entry[key]) for key in entry.keys() - _RULE_JSON_IGNORED}
-    if "flow_to" in entry:
-        realms = (entry.get("flow_from"), entry["flow_to"])
-        other["realms"] = "/".join(str(realm) for realm in realms if realm is not None)
-    return Rule(
-        family=family,
-        priority=entry["priority"],
-        table=_int(entry.get("table")),
-        src=_json_prefix(entry, "src", "srclen"),
-        to=_json_prefix(entry, "dst", "dstlen"),
-        iif=entry.get("iif"),
-        oif=entry.get("oif"),
-        fwmark=_json_fwmark(entry),
-        tos=int(str(entry.get("tos", 0)), 0),
-        ipproto=_json_ipproto(entry.get("ipproto")),
-        sport=_json_range(entry, "sport"),
-        dport=_json_range(entry, "dport"),
-        uidrange=f"{entry['uid_start']}-{entry['uid_end']}" if "uid_start" in entry else None,
-        invert="not" in entry,
-        suppress_prefixlength=_int(entry.get("suppress_prefixlen")),
-        action=_json_action(entry),
-        protocol=_protocol(str(entry.get("protocol", UNSPEC))),
-        other=tuple(sorted(other.items())),
-    )
-
-
-def _int(value: Any) -> int | None:
-    return None if value is None else int(value)
-
-
-def _json_prefix(entry: Mapping[str, Any], address: str, length: str) -> str | None:
-    if entry.get(address, "all") in ("all", "default"):
-        return None
-    return f"{entry[address]}/{entry[length]}" if length in entry else entry[address]
-
-
-def _json_fwmark(entry: Mapping[str, Any]) -> str | None:
-    if "fwmark" not in entry:
-        return None
-    mark = hex_number(int(str(entry["fwmark"]), 0))
-    return f"{mark}/{int(str(entry['fwmask']), 0):#x}" if "fwmask" in entry else mark
-
-
-def _json_ipproto(value: Any) -> int | None:
-    if value is None:
-        return None
-    return parse_ipproto(str(value).removeprefix("ipproto-"))
-
-
-def _json_range(entry: Mapping[str, Any], name: str) -> str | None:
-    if name in entry:
-        return str(entry[name])
-    if f"{name}_start" in entry:
-        return f"{entry[f'{name}_start']}-{entry[f'{name}_end']}"
-    return None
-
-
-def _json_action(entry: Mapping[str, Any]) -> str:
-    if "goto" in entry:
-        return f"goto {entry['goto']}"
-    if "nop" in entry:
-        return "nop"
-    action = str(entry.get("action", "lookup"))
-    return _TYPE_NAMES.get(action, action)
+    fields: dict[str, Any] = {}
+    other: dict[str, str] = {}
+    for key in entry:
+        known = _RULE_JSON.get(key)
+        if known:
+            fields[known[0]] = known[1](entry, key)
+        elif key not in _RULE_JSON_PASSED:
+            other.update(_json_other(entry, key, _RULE_ENTRIES))
+    return Rule(family=family, other=tuple(sorted(other.items())), **fields)
 
 
 # --- for people -------------------------------------------------------------------------------
 
+_ROUTE_FIELDS = [entry for entry in attributes.ROUTE if entry.field]
+_ROUTE_SHOWN = [(entry.word, entry.kind.shown) for entry in _ROUTE_FIELDS]
+_SELECTORS_SHOWN = [(entry.word, entry.kind.shown) for entry in _SELECTORS]
+_EFFECTS_SHOWN = [(entry.word, entry.kind.shown) for entry in _EFFECTS]
+_route_fields = attributes.fields(_ROUTE_FIELDS)
+
 
 def route_dict(route: Route, names: Mapping[int, str]) -> dict[str, Any]:
     """Return a route in the pillar's words, plus ``family``, ``table`` and ``protocol``."""
-    shown = {
+    shown: dict[str, Any] = {
         "family": route.family,
         "table": names.get(route.table, route.table),
         "to": route.to,
         "type": route.type,
-        "via": route.via,
-        "dev": route.dev,
-        "src": route.src,
-        "metric": route.metric or None,
-        "scope": _scope_word(route.scope) if route.family == 4 else None,
-        "mtu": route.mtu,
-        "onlink": route.onlink or None,
-        "nexthops": [_nexthop_dict(hop) for hop in route.nexthops] or None,
-        "protocol": protocol_name(route.protocol),
-        **dict(route.other),
     }
-    return {key: value for key, value in shown.items() if value is not None}
+    for place, value in enumerate(_route_fields(route)):
+        if value is not None and value is not False:
+            word, plain = _ROUTE_SHOWN[place]
+            shown[word] = plain(value)
+    if not route.metric:
+        del shown["metric"]
+    if route.family == 6:
+        del shown["scope"]
+    if route.nexthops:
+        shown["nexthops"] = [_nexthop_dict(hop) for hop in route.nexthops]
+    shown["protocol"] = protocol_name(route.protocol)
+    shown.update(route.other)
+    return shown
 
 
 def _nexthop_dict(hop: Nexthop) -> dict[str, Any]:
@@ -561,24 +546,23 @@ def _nexthop_dict(hop: Nexthop) -> dict[str, Any]:
 
 def rule_dict(rule: Rule, names: Mapping[int, str]) -> dict[str, Any]:
     """Return a rule in the pillar's words, plus ``family``, ``table`` and ``protocol``."""
-    shown = {
-        "family": rule.family,
-        "priority": rule.priority,
-        "from": rule.src or "all",
-        "to": rule.to,
-        "iif": rule.iif,
-        "oif": rule.oif,
-        "fwmark": rule.fwmark,
-        "tos": f"{rule.tos:#x}" if rule.tos else None,
-        "ipproto": None if rule.ipproto is None else ipproto_name(rule.ipproto),
-        "sport": rule.sport,
-        "dport": rule.dport,
-        "uidrange": rule.uidrange,
-        "not": rule.invert or None,
-        "suppress_prefixlength": rule.suppress_prefixlength,
-        "action": rule.action,
-        "table": names.get(rule.table, rule.table) if rule.table else None,
-        "protocol": protocol_name(rule.protocol),
-        **dict(rule.other),
-    }
-    return {key: value for key, value in shown.items() if value is not None}
+    shown: dict[str, Any] = {"family": rule.family}
+    if rule.priority is not None:
+        shown["priority"] = rule.priority
+    shown["from"] = "all"
+    for place, value in enumerate(_selectors(rule)):
+        if value:
+            word, plain = _SELECTORS_SHOWN[place]
+            shown[word] = plain(value)
+    if rule.invert:
+        shown["not"] = True
+    for place, value in enumerate(_effects(rule)):
+        if value != _NO_EFFECTS[place]:
+            word, plain = _EFFECTS_SHOWN[place]
+            shown[word] = plain(value)
+    shown["action"] = rule.action
+    if rule.table:
+        shown["table"] = names.get(rule.table, rule.table)
+    shown["protocol"] = protocol_name(rule.protocol)
+    shown.update(rule.other)
+    return shown

@@ -6,12 +6,19 @@ ip-rule(8); values are canonical (see ``multihoming_values``), so that what is t
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import multihoming_attributes as attributes
 from multihoming_numbers import BOOT, FAMILIES, KERNEL_RULES, MAIN, SCOPES, UNSPEC
 from multihoming_values import Address
+
+_KEY = [entry for entry in attributes.ROUTE if entry.tells == attributes.KEY]
+_key = operator.attrgetter("family", "table", "to", *(entry.field for entry in _KEY if entry.field))
+_KEY_WORDS = [entry.word for entry in _KEY if not entry.field]
+_NO_WORDS = ("",) * len(_KEY_WORDS)
 
 
 class Table(NamedTuple):
@@ -33,9 +40,9 @@ class Nexthop(NamedTuple):
 class Route(NamedTuple):
     """A route as the kernel holds it.
 
-    ``other`` carries attributes outside the pillar's vocabulary (``advmss``, ``tos``, ...) as
-    (word, value) pairs: a route that has any is never equal to one the pillar describes, and can
-    still be put back.
+    ``other`` carries the attributes that have no field here (``advmss``, ``tos``, ...) as (word,
+    text) pairs, sorted: what the pillar has no word for makes a route unequal to all that it
+    describes, and can still be put back.
     """
 
     family: int
@@ -56,9 +63,13 @@ class Route(NamedTuple):
     @property
     def key(self) -> tuple[Any, ...]:
         """What tells two routes of one table apart for the kernel."""
+        return (*_key(self), *(self.key_words if self.other else _NO_WORDS))
+
+    @property
+    def key_words(self) -> tuple[str, ...]:
+        """What of its key stands in ``other``: empty texts for a route to all packets."""
         other = dict(self.other)
-        selectors = (other.get("tos", ""), other.get("from", ""))
-        return (self.family, self.table, self.to, self.metric, *selectors)
+        return tuple(other.get(word, "") for word in _KEY_WORDS)
 
     @property
     def devices(self) -> tuple[str, ...]:

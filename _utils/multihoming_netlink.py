@@ -14,8 +14,10 @@ import itertools
 import os
 import socket
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+from multihoming_attributes import ADDRESS, FEATURES, PREFERENCE, REALMS, ROUTE, TEXT, Kind
 
 _SOL_NETLINK = 270
 _NETLINK_GET_STRICT_CHK = 12
@@ -35,16 +37,14 @@ _NEXTHOP = struct.Struct("=HBBi")  # struct rtnexthop
 _U32 = struct.Struct("=I")
 _S32 = struct.Struct("=i")
 
-_RTA_DST, _RTA_SRC, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY = 1, 2, 4, 5, 6
-_RTA_PREFSRC, _RTA_METRICS, _RTA_MULTIPATH, _RTA_FLOW, _RTA_TABLE = 7, 8, 9, 11, 15
-_RTA_VIA, _RTA_PREF, _RTA_ENCAP_TYPE, _RTA_NH_ID = 18, 20, 21, 30
+# What a route is made of; the numbers of its other attributes stand in their table.
+_RTA_DST, _RTA_SRC, _RTA_OIF, _RTA_GATEWAY = 1, 2, 4, 5
+_RTA_METRICS, _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA, _RTA_ENCAP_TYPE = 8, 9, 15, 18, 21
 _NESTED = 0x8000
 
 _ONLINK = 4  # RTNH_F_ONLINK
-_METRICS = {2: "mtu", 3: "window", 4: "rtt", 5: "rttvar", 6: "ssthresh", 7: "cwnd", 8: "advmss"}
-_METRICS |= {9: "reordering", 10: "hoplimit", 11: "initcwnd", 13: "rto_min", 14: "initrwnd"}
-_METRICS |= {12: "features", 15: "quickack", 17: "fastopen_no_cookie"}
-_LOCK, _RTO_MIN, _CONGCTL = 1, 13, 16  # RTAX_LOCK has a bit for each metric
+_LOCK = 1  # RTAX_LOCK has a bit for each metric
+_NAMED_FEATURES = {1: "ecn", 16: "tcp_usec_ts"}  # RTAX_FEATURE_...
 _PREFERENCES = {0: "medium", 1: "high", 3: "low"}
 _ADDRESS_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 # Rules and routes change while a dump runs; more tries than this mean a host that never rests.
@@ -197,8 +197,49 @@ def _u32(attributes: Mapping[int, bytes], kind: int) -> int:
     return int(_U32.unpack_from(attributes[kind])[0]) if kind in attributes else 0
 
 
+# --- what the bytes of an attribute say ---------------------------------------------------------
+
+
 def _address(data: bytes) -> str:
     return socket.inet_ntop(socket.AF_INET if len(data) == 4 else socket.AF_INET6, data)
+
+
+def _number(data: bytes) -> int:
+    return int(_U32.unpack_from(data)[0])
+
+
+def _string(data: bytes) -> str:
+    return data.rstrip(b"\0").decode(errors="replace")
+
+
+def _flow(data: bytes) -> dict[str, str]:
+    flow = _number(data)
+    source = {"from": str(flow >> 16)} if flow >> 16 else {}
+    return {**source, "to": str(flow & 0xFFFF)}
+
+
+def _preference(data: bytes) -> str:
+    return _PREFERENCES.get(data[0], str(data[0]))
+
+
+_READERS: dict[Kind, Callable[[bytes], Any]] = {
+    ADDRESS: _address,
+    TEXT: _string,
+    REALMS: _flow,
+    PREFERENCE: _preference,
+}
+_VALUES = tuple(
+    (entry.rta, entry.keys[0], _READERS.get(entry.kind, _number)) for entry in ROUTE if entry.rta
+)
+_METRICS = {
+    entry.metric: (entry.keys[0], _READERS.get(entry.kind, _number))
+    for entry in ROUTE
+    if entry.metric and entry.kind is not FEATURES
+}
+_FEATURES = next(entry.metric for entry in ROUTE if entry.kind is FEATURES)
+_LOCKABLE = tuple((entry.metric, entry.keys[0]) for entry in ROUTE if entry.lockable)
+
+# --- one route ----------------------------------------------------------------------------------
 
 
 def _route(
@@ -218,21 +259,14 @@ def _route(
         route["from"] = _prefix(attributes.get(_RTA_SRC), src_len, family)
     if tos:
         route["tos"] = f"{tos:#04x}"
-    if _RTA_NH_ID in attributes:
-        route["nhid"] = _u32(attributes, _RTA_NH_ID)
     route.update(_hop(attributes, names, _u32(attributes, _RTA_OIF)))
-    if _RTA_PREFSRC in attributes:
-        route["prefsrc"] = _address(attributes[_RTA_PREFSRC])
-    if _u32(attributes, _RTA_PRIORITY):
-        route["metric"] = _u32(attributes, _RTA_PRIORITY)
-    if _RTA_FLOW in attributes:
-        route["realms"] = _realms(_u32(attributes, _RTA_FLOW))
+    for number, key, read in _VALUES:
+        if number in attributes:
+            route[key] = read(attributes[number])
     if _RTA_METRICS in attributes:
         route["metrics"] = [_metrics(attributes[_RTA_METRICS])]
     if _RTA_MULTIPATH in attributes:
         route["nexthops"] = list(_nexthops(attributes[_RTA_MULTIPATH], names))
-    if _RTA_PREF in attributes:
-        route["pref"] = _PREFERENCES.get(attributes[_RTA_PREF][0], str(attributes[_RTA_PREF][0]))
     return route
 
 
@@ -256,28 +290,30 @@ def _hop(attributes: Mapping[int, bytes], names: Mapping[int, str], index: int) 
     return hop
 
 
-def _realms(flow: int) -> str:
-    return f"{flow >> 16}/{flow & 0xFFFF}" if flow >> 16 else str(flow)
-
-
 def _metrics(data: bytes) -> dict[str, Any]:
     """Return metric -> value, or ``lock VALUE``, which ``ip`` takes but leaves out of its JSON.
 
     A metric that is 0 is not sent, and ``ip`` locks rto_min unasked.
     """
-    attributes = _attributes(data)
-    found: dict[str, Any] = {
-        name: _u32(attributes, kind) for kind, name in _METRICS.items() if kind in attributes
-    }
-    if "features" in found:
-        found["features"] = "ecn" if found["features"] == 1 else hex(found["features"])
-    if _CONGCTL in attributes:
-        found["congctl"] = attributes[_CONGCTL].rstrip(b"\0").decode(errors="replace")
-    locked = _u32(attributes, _LOCK)
-    for kind, name in (*_METRICS.items(), (_CONGCTL, "congctl")):
-        if locked & 1 << kind and kind != _RTO_MIN:
-            found[name] = f"lock {found.get(name, 0)}"
+    sent = _attributes(data)
+    locked = _u32(sent, _LOCK)
+    found: dict[str, Any] = {}
+    for number, value in sent.items():
+        if number in _METRICS:
+            key, read = _METRICS[number]
+            found[key] = read(value)
+    for number, key in _LOCKABLE if locked else ():
+        if locked & 1 << number:
+            found[key] = f"lock {found.get(key, 0)}"
+    if _FEATURES in sent:
+        found.update(_features(_number(sent[_FEATURES])))
     return found
+
+
+def _features(bits: int) -> dict[str, Any]:
+    """Return the features that have a name, and all of them as a number if one has none."""
+    found: dict[str, Any] = {name: None for bit, name in _NAMED_FEATURES.items() if bits & bit}
+    return {**found, "features": hex(bits)} if bits & ~sum(_NAMED_FEATURES) else found
 
 
 def _nexthops(data: bytes, names: Mapping[int, str]) -> Iterator[dict[str, Any]]:

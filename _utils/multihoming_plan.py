@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+import multihoming_attributes as attributes
 import multihoming_iproute2 as iproute2
 import multihoming_rules as rules
 from multihoming_model import Route, Rule, Step
@@ -20,8 +21,8 @@ from multihoming_numbers import FAMILIES
 
 _Item = TypeVar("_Item", Route, Rule)
 
-# Selectors that most rules of a table differ in, and that are compared exactly.
-_TELLING = ("src", "to", "iif", "sport", "dport")
+# Fields that most rules of a table differ in. To name one is to mean it, see rules.deletes().
+_TELLING = tuple(entry.field for entry in attributes.RULE if entry.indexed)
 # Protocols of stand-ins: numbers that nobody has registered (linux/rtnetlink.h, rt_protos).
 _STAND_IN_PROTOCOLS = range(250, 200, -1)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import multihoming_attributes as attributes
 import multihoming_iproute2 as iproute2
 import multihoming_values as values
 import netaddr
@@ -19,7 +20,6 @@ from multihoming_model import Answer, Link, Route, Rule, Step
 MODES = {0: "off", 1: "strict", 2: "loose"}
 # No route but a default leads there: reserved (RFC 1112) and not allocated (RFC 4291).
 _NOWHERE = {4: "240.0.0.1", 6: "4000::1"}
-_NOT_SELECTORS = {"realms", "suppress_ifgroup"}
 _KINDS = {"unreachable": "an unreachable", "prohibit": "a prohibit", "blackhole": "a blackhole"}
 
 _FILTERED = ("Invalid cross-device link", "Invalid argument")
@@ -218,24 +218,34 @@ def matching(rules: Sequence[Rule], asked: Flow) -> Iterator[Rule]:
             yield rule
 
 
+_BARE = [entry for entry in attributes.RULE if entry.selects and not entry.kind.family_told]
+_IS_BARE = [entry.bare for entry in _BARE if entry.field]
+_NO_SELECTORS = {entry.word for entry in attributes.RULE if not entry.selects}
+_IS_BARE_WORD = {entry.word: entry.bare for entry in _BARE if not entry.field}
+_selected = attributes.fields(_BARE)
+_NOTHING = attributes.nothing(_BARE)
+
+
 def _matches(rule: Rule, asked: Flow) -> bool:
     matches = (
-        rule.iif in (None, "lo")
-        and rule.oif is None
-        and rule.tos == 0
-        and (rule.ipproto, rule.sport, rule.dport) == (None, None, None)
-        and not {name for name, _ in rule.other} - _NOT_SELECTORS
-        and _has_mark(rule.fwmark)
-        and (rule.uidrange is None or rule.uidrange.startswith("0-"))
-        and _contains(rule.src, asked.address)
+        _contains(rule.src, asked.address)
         and _contains(rule.to, asked.client)
+        and _is_bare(_selected(rule))
+        and (not rule.other or all(_is_bare_word(*pair) for pair in rule.other))
     )
     return matches != rule.invert
 
 
-def _has_mark(fwmark: str | None) -> bool:
-    """Tell whether a packet without a mark matches."""
-    return fwmark is None or int(fwmark.partition("/")[0], 0) == 0
+def _is_bare(selected: tuple[Any, ...]) -> bool:
+    """Tell whether a packet without mark, port and protocol has what is selected."""
+    return selected == _NOTHING or all(
+        _IS_BARE[place](value) for place, value in enumerate(selected) if value
+    )
+
+
+def _is_bare_word(word: str, value: str) -> bool:
+    """Tell the same of a word without a field; one that is not known selects who knows what."""
+    return word in _NO_SELECTORS or (word in _IS_BARE_WORD and _IS_BARE_WORD[word](value))
 
 
 def _contains(prefix: str | None, address: str) -> bool:

@@ -3,17 +3,20 @@
 Pure. The kernel compares loosely (net/core/fib_rules.c, net/ipv4/fib_rules.c and
 net/ipv6/fib6_rules.c): ``ip rule add`` is refused when a more specific rule of the same priority
 and table exists, ``ip rule del`` takes the first rule that has what it names, and neither looks at
-``not``.
+``not``. Which selector is compared how stands in the table of ``multihoming_attributes``.
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-import multihoming_values as values
+import multihoming_attributes as attributes
+from multihoming_attributes import BY_MASK, LOOSELY, RULE
 from multihoming_model import Route, Rule
-from multihoming_numbers import MAIN, U32, UNSPEC
+from multihoming_numbers import MAIN, UNSPEC
 
 # (family, source, priority): what tells apart the rules into main that keep_main_routes makes.
 Place = tuple[int, str, int]
@@ -98,53 +101,96 @@ def loadable(rules: Iterable[Rule]) -> bool:
     return True
 
 
+_EFFECTS = [entry for entry in RULE if not entry.selects]
+_EFFECT_WORDS = {entry.word for entry in _EFFECTS if not entry.field}
+_NO_EFFECTS = {entry.field: entry.kind.nothing for entry in _EFFECTS if entry.field}
+_effects = attributes.fields(_EFFECTS)
+
+
+def selection(rule: Rule) -> Rule:
+    """Return a rule that selects the same and says nothing of where that leads, but its action."""
+    other = tuple(pair for pair in rule.other if pair[0] not in _EFFECT_WORDS)
+    return rule._replace(table=None, other=other, **_NO_EFFECTS)
+
+
+def outcome(rule: Rule) -> tuple[object, ...]:
+    """Return what becomes of the packets that a rule selects, its table aside."""
+    words = tuple(pair for pair in rule.other if pair[0] in _EFFECT_WORDS)
+    return (rule.action, words, *_effects(rule))
+
+
+PLAIN_LOOKUP = outcome(Rule(4, None))
+
+
 def exclude_each_other(one: Rule, other: Rule) -> bool:
     """Tell whether the kernel refuses to hold both rules, in whichever order they are added."""
     return asked(one) in answers(other) and asked(other) in answers(one)
 
 
+# --- what the kernel takes for the same ---------------------------------------------------------
+
+_LOOSE = [entry for entry in RULE if entry.compared == LOOSELY and entry.field]
+_LOOSE_WORDS = [entry.word for entry in RULE if entry.compared == LOOSELY and not entry.field]
+_EXACT = [entry for entry in RULE if entry.compared != LOOSELY and entry.field]
+_MASKED = [entry for entry in RULE if entry.compared == BY_MASK and entry.field]
+_NAMED = [entry for entry in RULE if entry.compared != BY_MASK and entry.field]
+
+_STRUCTURE = ("family", "table", "priority", "protocol", "action")
+_exact = operator.attrgetter(*_STRUCTURE, *(entry.field for entry in _EXACT))
+_loose, _masked, _named = (attributes.fields(each) for each in (_LOOSE, _MASKED, _NAMED))
+_NO_WORDS = (None,) * len(_LOOSE_WORDS)
+_NOTHING_LOOSE, _NOTHING_NAMED = attributes.nothing(_LOOSE), attributes.nothing(_NAMED)
+
+
 def asked(rule: Rule) -> tuple[object, ...]:
     """Return the key under which rule_exists() looks for a copy of ``rule``."""
-    return (*_exact(rule), rule.src, rule.to, rule.tos)
+    if rule.other or " " in rule.action:
+        return (*_compared(rule), _loose(rule), _loose_words(rule))
+    return (_exact(rule), (), _loose(rule), _NO_WORDS)
 
 
 def answers(rule: Rule) -> set[tuple[object, ...]]:
     """Return the keys that a live rule answers to: a selector not asked for matches any value.
 
-    That is how fib4_rule_compare() and fib6_rule_compare() treat source, destination and TOS.
+    That is how fib4_rule_compare() and fib6_rule_compare() treat source, destination, TOS and
+    realms.
     """
-    base = _exact(rule)
+    exact, other = _compared(rule)
+    words = _loosened(_loose_words(rule), _NO_WORDS) if rule.other else (_NO_WORDS,)
     return {
-        (*base, src, to, tos)
-        for src in (rule.src, None)
-        for to in (rule.to, None)
-        for tos in (rule.tos, 0)
+        (exact, other, fields, each)
+        for fields in _loosened(_loose(rule), _NOTHING_LOOSE)
+        for each in words
     }
 
 
-def _exact(rule: Rule) -> tuple[object, ...]:
+def _compared(rule: Rule) -> tuple[object, ...]:
     """Return what rule_exists() compares exactly; ``not`` and a goto's target are not among it."""
-    return (
-        rule.family,
-        rule.table,
-        rule.priority,
-        _verb(rule),
-        rule.iif,
-        rule.oif,
-        rule.fwmark,
-        rule.suppress_prefixlength,
-        rule.uidrange,
-        rule.ipproto,
-        rule.sport,
-        rule.dport,
-        rule.protocol,
-        rule.other,
-    )
+    if " " in rule.action:
+        rule = rule._replace(action=_verb(rule))
+    other = rule.other and tuple(pair for pair in rule.other if pair[0] not in _LOOSE_WORDS)
+    return _exact(rule), other
+
+
+def _loose_words(rule: Rule) -> tuple[object, ...]:
+    """Return what rule_exists() compares loosely and has no field of its own."""
+    other = dict(rule.other)
+    return tuple(other.get(word) for word in _LOOSE_WORDS) if other else _NO_WORDS
+
+
+def _loosened(values: tuple[object, ...], nothing: tuple[object, ...]) -> list[tuple[object, ...]]:
+    """Return values with each that is named left out or not."""
+    found = [values]
+    for place, unsaid in enumerate(nothing):
+        if values[place] != unsaid:
+            found += [(*each[:place], unsaid, *each[place + 1 :]) for each in found]
+    return found
 
 
 def specificity(rule: Rule) -> int:
     """Return how many of the selectors it names that the kernel compares loosely."""
-    return sum((rule.src is not None, rule.to is not None, rule.tos != 0))
+    named = sum(map(operator.ne, _loose(rule), _NOTHING_LOOSE))
+    return named + sum(map(operator.ne, _loose_words(rule), _NO_WORDS))
 
 
 def _verb(rule: Rule) -> str:
@@ -153,16 +199,20 @@ def _verb(rule: Rule) -> str:
 
 def deletes(given: Rule, other: Rule) -> bool:
     """Tell whether rule_find() takes ``other`` when asked to delete ``given``."""
-    named = ("iif", "oif", "suppress_prefixlength", "uidrange", "ipproto", "sport", "dport")
     return (
-        given.src in (None, other.src)
-        and given.to in (None, other.to)
-        and given.tos in (0, other.tos)
-        and all(getattr(given, name) in (None, getattr(other, name)) for name in named)
-        and _marks_match(given.fwmark, other.fwmark)
+        _names(_named(given), _named(other))
+        and all(map(_marks_match, _masked(given), _masked(other)))
         and (given.action == "lookup" or _verb(given) == _verb(other))
         and given.protocol in (0, other.protocol)
         and set(given.other) <= set(other.other)
+    )
+
+
+def _names(given: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    """Tell whether what is named is the same."""
+    return given == other or all(
+        value in (nothing, there)
+        for value, there, nothing in zip(given, other, _NOTHING_NAMED, strict=True)
     )
 
 
@@ -180,61 +230,26 @@ def _marks_match(given: str | None, other: str | None) -> bool:
 # --- what overlaps ----------------------------------------------------------------------------
 
 
+_SELECTORS = [entry for entry in RULE if entry.selects]
+_MEET = [entry.kind.meet for entry in _SELECTORS if entry.field]
+_MEET_BY_WORD = {entry.word: entry.kind.meet for entry in _SELECTORS if not entry.field}
+_selected = attributes.fields(_SELECTORS)
+
+
 def overlap(one: Rule, other: Rule) -> bool:
     """Tell whether one packet can match the selectors of both rules."""
     if one.family != other.family:
         return False
     if one.invert or other.invert:
         return True
-    exact = ("iif", "oif", "ipproto")
-    return (
-        all(_alike(getattr(one, name), getattr(other, name)) for name in exact)
-        and (not one.tos or not other.tos or one.tos == other.tos)
-        and all(
-            _ranges_meet(getattr(one, name), getattr(other, name))
-            for name in ("sport", "dport", "uidrange")
-        )
-        and _masks_meet(one.fwmark, other.fwmark)
-        and prefixes_meet(one.src, other.src)
-        and prefixes_meet(one.to, other.to)
+    for place, (mine, its) in enumerate(zip(_selected(one), _selected(other), strict=True)):
+        if mine and its and mine != its and not _MEET[place](mine, its):
+            return False
+    return not (one.other and other.other) or _others_meet(dict(one.other), dict(other.other))
+
+
+def _others_meet(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    return all(
+        one[word] == other[word] or _MEET_BY_WORD[word](one[word], other[word])
+        for word in one.keys() & other.keys() & _MEET_BY_WORD.keys()
     )
-
-
-def _alike(one: object, other: object) -> bool:
-    return one is None or other is None or one == other
-
-
-def _ranges_meet(one: str | None, other: str | None) -> bool:
-    if one is None or other is None:
-        return True
-    first, last = _bounds(one)
-    other_first, other_last = _bounds(other)
-    return first <= other_last and other_first <= last
-
-
-def _bounds(text: str) -> tuple[int, int]:
-    low, dash, high = text.partition("-")
-    return int(low), int(high) if dash else int(low)
-
-
-def _masks_meet(one: str | None, other: str | None) -> bool:
-    if one is None or other is None:
-        return True
-    mark, mask = _mark(one)
-    other_mark, other_mask = _mark(other)
-    return not (mark ^ other_mark) & mask & other_mask
-
-
-def _mark(text: str) -> tuple[int, int]:
-    mark, slash, mask = text.partition("/")
-    return int(mark, 0), int(mask, 0) if slash else U32
-
-
-def prefixes_meet(one: str | None, other: str | None) -> bool:
-    """Tell whether two prefixes (None for all) share an address."""
-    if one is None or other is None or one == other:
-        return True
-    if "/" not in one and "/" not in other:
-        return False
-    first, second = values.network(one), values.network(other)
-    return first in second or second in first

@@ -18,6 +18,9 @@ from typing import Any
 import netaddr
 from multihoming_numbers import IPPROTOS, SCOPES, U32
 
+_IPPROTO_NAMES = {number: name for name, number in IPPROTOS.items() if name != "icmpv6"}
+_SCOPE_NAMES = {number: name for name, number in SCOPES.items()}
+
 ROUTE_TYPES = ("unicast", "blackhole", "unreachable", "prohibit")
 RULE_ACTIONS = ("lookup", "blackhole", "unreachable", "prohibit", "nop")
 # Addresses that no host has.
@@ -134,6 +137,33 @@ def parse_prefix(text: str) -> tuple[int, str]:
     return family, address if length == bits else f"{address}/{length}"
 
 
+def parse_any_prefix(value: Any) -> tuple[int | None, str | None]:
+    """Return (family, prefix); ``default`` and ``all`` have neither family nor prefix."""
+    if value in ("default", "all"):
+        return None, None
+    if not isinstance(value, str):
+        raise ValueError(f"{show(value)} is not a prefix; write one like 10.0.0.0/8 or default")
+    family, prefix = parse_prefix(value)
+    return family, None if prefix == "default" else prefix
+
+
+def parse_loose_prefix(text: str, family: int) -> str | None:
+    """Read a prefix as get_prefix() of iproute2 does, which pads ``10/8`` to ``10.0.0.0/8``.
+
+    None is every address.
+    """
+    if text in ("default", "all", "any"):
+        return None
+    if family == 4:
+        address, slash, mask = text.partition("/")
+        octets = address.split(".")
+        text = ".".join(octets + ["0"] * (4 - len(octets))) + slash + mask
+    found, prefix = parse_prefix(text)
+    if found != family:
+        raise ValueError(f"{show(text)} is not an IPv{family} prefix")
+    return None if prefix == "default" else prefix
+
+
 @lru_cache(maxsize=65536)
 def network_of(address: str, length: int) -> str:
     """Return the canonical prefix that an interface address lies in."""
@@ -165,6 +195,13 @@ def parse_own_address(text: Any) -> Address:
                 f"{netaddr.IPAddress(first + 1, family)}/{length}"
             )
     return Address(family, address, length)
+
+
+def parse_source(value: Any) -> tuple[int, str]:
+    """Return (family, address) of a preferred source; raises ValueError when it is no address."""
+    if not isinstance(value, str):
+        raise ValueError(f"{show(value)} is not an address; write one like 192.168.1.220")
+    return parse_address(value)
 
 
 def parse_gateway(value: Any) -> tuple[int, str]:
@@ -242,6 +279,13 @@ def parse_number(value: Any, low: int, high: int) -> int:
     return value
 
 
+def parse_flag(value: Any) -> bool:
+    """Return a boolean; raises ValueError for what only looks like one (``yes`` in quotes, 1)."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{show(value)} is not a boolean; write true or false")
+    return value
+
+
 def _parts(value: Any, separator: str) -> tuple[str, str, str]:
     """Split a number or text like ``8000-8010``; raises ValueError when it is neither."""
     if isinstance(value, str):
@@ -302,6 +346,11 @@ def parse_ipproto(value: Any) -> int:
     return parse_number(value, 1, 255)
 
 
+def ipproto_name(number: int) -> str:
+    """Return the name of an IP protocol, else the number as text."""
+    return _IPPROTO_NAMES.get(number, str(number))
+
+
 def parse_ports(value: Any) -> str:
     """Return ``80`` or ``8000-8010``; ports are 1..65534 as the kernel allows in rules."""
     try:
@@ -340,6 +389,11 @@ def parse_scope(value: Any) -> int:
         raise ValueError(f"{show(value)} is not a scope; write link, host or global") from None
 
 
+def scope_name(scope: int) -> str:
+    """Return iproute2's name of a scope, else the number as text."""
+    return _SCOPE_NAMES.get(scope, str(scope))
+
+
 def parse_action(value: Any) -> str:
     """Return a rule's action; ``goto`` comes with the priority it jumps to (``goto 20100``)."""
     if value in RULE_ACTIONS:
@@ -349,3 +403,40 @@ def parse_action(value: Any) -> str:
         return f"goto {int(match[1])}"
     known = ", ".join(RULE_ACTIONS)
     raise ValueError(f"{show(value)} is not an action; write one of {known} or goto PRIORITY")
+
+
+# --- what meets -------------------------------------------------------------------------------
+
+
+def prefixes_meet(one: str | None, other: str | None) -> bool:
+    """Tell whether two prefixes (None for all) share an address."""
+    if one is None or other is None or one == other:
+        return True
+    if "/" not in one and "/" not in other:
+        return False
+    first, second = network(one), network(other)
+    return first in second or second in first
+
+
+def ranges_meet(one: str, other: str) -> bool:
+    """Tell whether two ranges like ``8000-8010`` share a number."""
+    first, last = _bounds(one)
+    other_first, other_last = _bounds(other)
+    return first <= other_last and other_first <= last
+
+
+def _bounds(text: str) -> tuple[int, int]:
+    low, dash, high = text.partition("-")
+    return int(low), int(high) if dash else int(low)
+
+
+def marks_meet(one: str, other: str) -> bool:
+    """Tell whether one packet can have two marks like ``0x1/0xff``."""
+    mark, mask = _mark(one)
+    other_mark, other_mask = _mark(other)
+    return not (mark ^ other_mark) & mask & other_mask
+
+
+def _mark(text: str) -> tuple[int, int]:
+    mark, slash, mask = text.partition("/")
+    return int(mark, 0), int(mask, 0) if slash else U32

@@ -733,6 +733,14 @@ def test_only_the_protocol_of_a_rule_differs(converge, host, family):
     assert live.kernel(host) == held
 
 
+def test_a_rule_that_has_got_realms(converge, host):
+    converge(pillar())
+    held = live.kernel(host)
+    by_hand(host, OWN_RULE.replace("add", "del"), f"{OWN_RULE} realms 3")
+    assert set(converge(pillar())) == {"eth1"}
+    assert live.kernel(host) == held
+
+
 def test_the_same_rule_three_times_over(converge, host):
     converge(pillar())
     held = live.kernel(host)

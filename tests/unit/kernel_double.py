@@ -9,7 +9,7 @@ from __future__ import annotations
 PROTOCOLS = {"kernel": "2", "boot": "3", "static": "4"}
 SCOPES = {"global": "0", "link": "253", "host": "254"}
 ACTIONS = ("blackhole", "unreachable", "prohibit", "nop", "goto")
-LOOSE = ("from", "to", "tos")
+LOOSE = ("from", "to", "tos", "realms")
 ALL_ONES = str(2**32 - 1)
 
 

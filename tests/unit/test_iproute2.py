@@ -403,7 +403,7 @@ def test_parsing_uids_twice_changes_nothing(uids):
 
 @given(st.integers(1, 255))
 def test_name_of_a_protocol_reads_as_its_number(number):
-    assert values.parse_ipproto(iproute2.ipproto_name(number)) == number
+    assert values.parse_ipproto(values.ipproto_name(number)) == number
 
 
 @given(st.sampled_from([parse for parse, _ in BAD_VALUES]), st.text() | st.integers() | st.none())

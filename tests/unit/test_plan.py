@@ -71,7 +71,18 @@ VARIED = st.builds(
     action=st.sampled_from(["lookup"] * 4 + ["blackhole", "goto 100", "goto 101", "nop"]),
     protocol=st.sampled_from([0, 0, 0, 4]),
 )
+# What has no field: compared exactly, and loosely.
+OTHER = st.builds(
+    partial(Rule),
+    **LOOSE,
+    priority=st.just(5),
+    table=st.just(7),
+    other=st.sampled_from(
+        [(), (("realms", "3"),), (("tun_id", "7"),), (("realms", "3"), ("tun_id", "7"))]
+    ),
+)
 RULES = ALIKE | VARIED
+MORE_RULES = RULES | OTHER
 
 
 def line(verb, rule):
@@ -90,7 +101,7 @@ def taken(wanted):
     return sorted(live, key=lambda rule: rule.priority)
 
 
-CURRENT = st.lists(RULES, max_size=7).map(taken)
+CURRENT = (st.lists(RULES, max_size=7) | st.lists(MORE_RULES, max_size=7)).map(taken)
 # Whatever the pillar's checks let through can be loaded in one order at least.
 DESIRED = st.lists(RULES.map(lambda rule: rule._replace(protocol=0)), max_size=7).map(
     lambda wanted: taken(rules.loading_order(wanted))
@@ -231,6 +242,8 @@ IN_THE_WAY = [
     pytest.param(["not from 10.0.0.1"], ["from 10.0.0.1"], id="not goes"),
     pytest.param(["goto 100"], ["goto 101"], id="another target"),
     pytest.param(["from all protocol static"], ["from all"], id="another protocol"),
+    pytest.param(["from all realms 3"], ["from all"], id="realms go"),
+    pytest.param(["from all"], ["from all realms 3"], id="realms come"),
 ]
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_double import RefusedError, Rules
 from multihoming_model import Rule
-from test_plan import RULES, line
+from test_plan import MORE_RULES, RULES, line
 
 
 def refuses(kernel, rule):
@@ -26,13 +26,13 @@ def refuses(kernel, rule):
 
 
 @settings(max_examples=200)
-@given(RULES, RULES)
+@given(MORE_RULES, MORE_RULES)
 def test_a_rule_answers_exactly_to_what_the_kernel_refuses_beside_it(live, new):
     assert (rules.asked(new) in rules.answers(live)) == refuses(Rules([line("add", live)]), new)
 
 
 @settings(max_examples=200)
-@given(RULES, RULES)
+@given(MORE_RULES, MORE_RULES)
 def test_rules_exclude_each_other_when_the_kernel_never_holds_both(one, other):
     both_ways = refuses(Rules([line("add", one)]), other) and refuses(
         Rules([line("add", other)]), one
@@ -41,7 +41,7 @@ def test_rules_exclude_each_other_when_the_kernel_never_holds_both(one, other):
 
 
 @settings(max_examples=200)
-@given(st.lists(RULES, max_size=6))
+@given(st.lists(MORE_RULES, max_size=6))
 def test_loadable_is_what_the_kernel_takes_in_that_order(wanted):
     kernel, taken = Rules(), True
     for rule in wanted:
@@ -52,7 +52,7 @@ def test_loadable_is_what_the_kernel_takes_in_that_order(wanted):
 
 
 @settings(max_examples=200)
-@given(st.lists(RULES, max_size=6))
+@given(st.lists(MORE_RULES, max_size=6))
 def test_rules_that_can_be_loaded_at_all_can_in_loading_order(wanted):
     pairs = [(a, b) for i, a in enumerate(wanted) for b in wanted[i + 1 :]]
     if not any(rules.exclude_each_other(*pair) for pair in pairs):
@@ -60,7 +60,7 @@ def test_rules_that_can_be_loaded_at_all_can_in_loading_order(wanted):
 
 
 @settings(max_examples=200)
-@given(RULES, RULES)
+@given(MORE_RULES, MORE_RULES)
 def test_deleting_takes_what_the_kernel_takes(given_rule, live):
     if (given_rule.table, given_rule.priority) != (live.table, live.priority):
         return
@@ -152,6 +152,20 @@ def test_a_rule_overlaps_itself(rule):
     assert rules.overlap(rule, rule)
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "meet"),
+    [
+        (("tun_id", "7"), ("tun_id", "8"), False),
+        (("tun_id", "7"), ("tun_id", "7"), True),
+        (("tun_id", "7"), ("l3mdev", ""), True),
+        (("realms", "3"), ("realms", "4"), True),
+        (("newer", "3"), ("newer", "4"), True),
+    ],
+)
+def test_selectors_without_a_field_overlap(one, other, meet):
+    assert rules.overlap(Rule(4, 5, other=(one,)), Rule(4, 5, other=(other,))) == meet
+
+
 def test_families_never_overlap():
     assert not rules.overlap(Rule(4, 5), Rule(6, 5))
 
@@ -171,7 +185,7 @@ def test_families_never_overlap():
     ],
 )
 def test_prefixes_meet(one, other, meet):
-    assert rules.prefixes_meet(one, other) == meet
+    assert values.prefixes_meet(one, other) == meet
 
 
 PREFIXES = st.tuples(st.integers(0, 255), st.integers(24, 32)).map(
@@ -181,4 +195,4 @@ PREFIXES = st.tuples(st.integers(0, 255), st.integers(24, 32)).map(
 
 @given(PREFIXES, PREFIXES)
 def test_prefixes_meet_when_they_share_an_address(one, other):
-    assert rules.prefixes_meet(one, other) == ip_network(one).overlaps(ip_network(other))
+    assert values.prefixes_meet(one, other) == ip_network(one).overlaps(ip_network(other))
