@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_double import RefusedError, Routes, Rules
 from multihoming_model import Route, Rule
+from played_host import route_of, rule_of
 
 CASES = yaml.safe_load((Path(__file__).parent / "data/plans.yaml").read_text())
 
@@ -117,26 +118,6 @@ def states(kernel, steps):
     for step in steps:
         kernel.run(step.line)
         yield kernel.copy()
-
-
-def rule_of(live):
-    """Return a rule of the played kernel as the product reads it."""
-    words = []
-    for key, value in live.items():
-        if key == "not":
-            words += ["not"]
-        elif key == "mark":
-            words += ["fwmark", f"{value:#x}/{live['mask']:#x}"]
-        elif key == "action":
-            words += [value, live["target"]] if value == "goto" else [value]
-        elif key not in ("mask", "target"):
-            words += [key, value]
-    return iproute2.rule_from_words(words, 4, {})
-
-
-def route_of(live):
-    words = [word for pair in live.items() for word in pair if pair[0] != "type"]
-    return iproute2.route_from_words(words, 4, {})
 
 
 def go_back(kernel, routes=(), rules=()):
