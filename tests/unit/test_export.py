@@ -106,6 +106,14 @@ def test_a_usual_table():
     assert entry(*ETH1) == PLAIN
 
 
+def test_a_table_that_nothing_is_in_and_nothing_leads_to_is_none():
+    host = seen(*ETH1)
+    host = replace(host, routes={**host.routes, 202: ()})
+    found = export.export(host)
+    assert found.left_out == ()
+    assert found.pillar == {"tables": {"gateway1": 201}, "interfaces": {"eth1": PLAIN}}
+
+
 def test_both_families():
     gateways = ["192.168.1.254", "2001:db8:1::254"]
     assert entry(*ETH1, *ETH1_6, there=BOTH) == {"table": "gateway1", "gateway": gateways}

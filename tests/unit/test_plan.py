@@ -163,6 +163,24 @@ def test_rules_that_stay_are_never_missing(pair):
         assert always <= without_protocol(kernel)
 
 
+def is_copy(step):
+    words = step.line.split()
+    return "protocol" in words and int(words[words.index("protocol") + 1]) in range(201, 251)
+
+
+@settings(max_examples=250)
+@given(PAIRS)
+def test_copies_that_stand_in_stay_until_all_others_are_gone(pair):
+    current, desired = pair
+    steps = plan.steps(((), current), ((), desired))
+    for table, priority in {(rule.table, rule.priority) for rule in current}:
+        group = f"table {table} ", f"priority {priority}"
+        gone = [
+            s for s in steps if s.line.startswith("rule del") and all(g in s.line for g in group)
+        ]
+        assert [is_copy(step) for step in gone] == sorted(map(is_copy, gone))
+
+
 @given(DESIRED, st.randoms())
 def test_converged_rules_need_no_steps(desired, random):
     shuffled = list(desired)

@@ -103,6 +103,14 @@ def test_a_run_with_nothing_to_do_is_not_pending():
         assert not replace(done, **nothing).pending
 
 
+def test_a_host_of_which_nothing_is_kept():
+    host = played_host.host({"links": LINKS, "rules": ["from 10.0.0.1 table 201 priority 5"]})
+    seen = work.Seen(host.tables, host.state({201}, False))
+    done = work.decide(checked(), seen, None, [])
+    assert done.report["commands"] == ["ip -4 rule del from 10.0.0.1 table 201 priority 5"]
+    assert done.devices == []
+
+
 def test_a_table_is_named_before_anything_leads_to_it_and_forgotten_last():
     comes = decided(ETH1)
     assert [edit.after for edit in comes.before] == [
