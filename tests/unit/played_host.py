@@ -23,6 +23,12 @@ from multihoming_numbers import MAIN
 STOCK = "255\tlocal\n254\tmain\n253\tdefault\n0\tunspec\n"
 
 
+def changed(item, **fields):
+    """Return plain data with other fields, whichever way it is declared."""
+    known = item._asdict() if hasattr(item, "_asdict") else vars(item)
+    return type(item)(**{**known, **fields})
+
+
 # --- what is written in the data ------------------------------------------------------------------
 
 
@@ -60,7 +66,7 @@ def route(said, names):
     line, other = (said["route"], said["other"]) if isinstance(said, dict) else (said, {})
     family, words = family_and_words(line)
     read = iproute2.route_from_words(words, family, names)
-    return replace(read, other=tuple(sorted({**dict(read.other), **other}.items())))
+    return changed(read, other=tuple(sorted({**dict(read.other), **other}.items())))
 
 
 def place(name):
@@ -249,8 +255,8 @@ def route_of(live, family=4, shared_hops=None):
     read = iproute2.route_from_words(words, family, {})
     if "via6" in live or "encap" in live:
         more = {"via": f"inet6 {live['via6']}"} if "via6" in live else {"encap": live["encap"]}
-        read = replace(read, other=tuple(sorted({**dict(read.other), **more}.items())))
+        read = changed(read, other=tuple(sorted({**dict(read.other), **more}.items())))
     if live.get("nhid"):
         via, dev, hops = shared_hops[live["nhid"]]
-        read = replace(read, via=via, dev=dev, nexthops=hops)
+        read = changed(read, via=via, dev=dev, nexthops=hops)
     return read

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import multihoming_checkpoint as checkpoint
 from hypothesis import given
@@ -11,12 +10,13 @@ from hypothesis import strategies as st
 from multihoming_checkpoint import Checkpoint
 from multihoming_edit import Edit
 from multihoming_rules import Ours
+from played_host import changed
 from strategies import routes, rules
 
 TEXTS = st.none() | st.text(max_size=20)
 FOREIGN = st.sampled_from([(), (("tos", "0x10"),), (("nhid", "7"), ("realms", "1/2"))])
-ROUTES = st.builds(lambda route, other: replace(route, other=other), routes(), FOREIGN)
-RULES = st.builds(lambda rule, other: replace(rule, other=other), rules(), FOREIGN)
+ROUTES = st.builds(lambda route, other: changed(route, other=other), routes(), FOREIGN)
+RULES = st.builds(lambda rule, other: changed(rule, other=other), rules(), FOREIGN)
 SOURCES = st.sampled_from([(4, "10.0.0.1"), (6, "2001:db8::1")])
 PLACES = st.builds(lambda source, priority: (*source, priority), SOURCES, st.integers(1, 9))
 EDITS = st.builds(Edit, st.just("files"), st.text(min_size=1), TEXTS, TEXTS)

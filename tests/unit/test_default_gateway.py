@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 import multihoming_config as config
 import multihoming_default_gateway as default_gateway
@@ -18,6 +17,7 @@ from kernel_double import Kernel
 from multihoming_default_gateway import Chosen
 from multihoming_model import Found
 from multihoming_numbers import BOOT, DHCP, KERNEL, MAIN, RA, STATIC
+from played_host import changed
 
 GATEWAYS = {4: "192.168.1.254", 6: "2001:db8:1::254"}
 LINKS = {
@@ -111,7 +111,7 @@ def test_an_interface_that_takes_no_routes_can_not_be_chosen(name, says):
     assert [message.startswith(f"default_gateway: {says}") for message in errors] == [True]
 
 
-@pytest.mark.parametrize("links", [{}, {"eth1": replace(LINKS["eth1"], up=False)}])
+@pytest.mark.parametrize("links", [{}, {"eth1": changed(LINKS["eth1"], up=False)}])
 @pytest.mark.parametrize("optional", [True, False])
 def test_an_optional_one_that_is_missing_is_left_alone(links, optional):
     entry = {"table": "t", "gateway": GATEWAYS[4], "optional": optional}
@@ -260,7 +260,7 @@ def test_a_gateway_outside_of_the_subnets_is_reached_on_the_link():
     ("old", "new"), [(BOOT, BOOT), (STATIC, STATIC), (186, 186), (DHCP, 99), (KERNEL, 99)]
 )
 def test_what_replaces_a_route_that_somebody_renews_has_the_managers_protocol(old, new):
-    live = [replace(*routes(NAMES["other"]), protocol=old)]
+    live = [changed(*routes(NAMES["other"]), protocol=old)]
     _, (made,) = default_gateway.switch(live, Chosen("eth1", {4: GATEWAYS[4]}, protocol=99))
     assert made.protocol == new
 
@@ -384,7 +384,7 @@ def live_routes(draw):
         protocol=draw(st.sampled_from(protocols)),
         other=tos,
     )
-    return replace(route, scope=model.default_scope(kind, family, bool(via)))
+    return changed(route, scope=model.default_scope(kind, family, bool(via)))
 
 
 def in_order(found):
@@ -402,8 +402,10 @@ SOME_CHOSEN = st.builds(
     interface=st.just("eth1"),
     gateways=st.sampled_from([GATEWAYS, {4: GATEWAYS[4]}, {6: GATEWAYS[6]}]),
     scripted=st.lists(live_routes(), max_size=3).map(
-        lambda found: tuple(replace(r, protocol=BOOT, mtu=None, other=()) for r in found if r.via)
+        lambda found: tuple(changed(r, protocol=BOOT, mtu=None, other=()) for r in found if r.via)
     ),
+    onlink=st.just(False),
+    protocol=st.sampled_from([BOOT, STATIC]),
 )
 
 
@@ -412,7 +414,7 @@ def is_for_all(route):
 
 
 def is_scripted(route, chosen):
-    made = replace(route, src=None, mtu=None, other=())
+    made = changed(route, src=None, mtu=None, other=())
     return made in chosen.scripted and route.dev != chosen.interface
 
 

@@ -14,6 +14,7 @@ import multihoming_values as values
 import pytest
 from multihoming_export import Seen
 from multihoming_model import Found, Link, LinkAddress, Rule
+from played_host import changed
 
 NAMES = {"gateway1": 201, "gateway2": 202}
 DEFAULT = "route default via 192.168.1.254 dev eth1 table 201"
@@ -108,7 +109,7 @@ def test_a_usual_table():
 
 def test_a_table_that_nothing_is_in_and_nothing_leads_to_is_none():
     host = seen(*ETH1)
-    host = replace(host, routes={**host.routes, 202: ()})
+    host = changed(host, routes={**host.routes, 202: ()})
     found = export.export(host)
     assert found.left_out == ()
     assert found.pillar == {"tables": {"gateway1": 201}, "interfaces": {"eth1": PLAIN}}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import multihoming_config as config
 import multihoming_iproute2 as iproute2
@@ -16,6 +15,7 @@ from multihoming_edit import FILES, Edit
 from multihoming_errors import HostError
 from multihoming_model import Table
 from multihoming_rules import Ours
+from played_host import changed
 
 LINKS = {"eth0": "192.168.2.220/24", "eth1": "192.168.1.220/24", "eth2": None}
 ETH1 = {"table": "gateway1", "gateway": "192.168.1.254"}
@@ -99,8 +99,8 @@ def test_a_run_with_nothing_to_do_is_not_pending():
     assert done.pending
     for side in ("before", "steps", "after"):
         nothing = {"before": (), "steps": (), "after": ()}
-        assert replace(done, **{**nothing, side: ("something",)}).pending
-        assert not replace(done, **nothing).pending
+        assert changed(done, **{**nothing, side: ("something",)}).pending
+        assert not changed(done, **nothing).pending
 
 
 def test_a_host_of_which_nothing_is_kept():
@@ -328,7 +328,7 @@ def test_lines_come_from_all_managers():
             "rt_tables": "201 gateway1\n",
         }
     )
-    seen = replace(host.see(checked()), kept={"none": Kept(), "network-scripts": host._scripts([])})
+    seen = changed(host.see(checked()), kept={"none": Kept(), "network-scripts": host._scripts([])})
     found = work.lines_of(seen, seen.tables.ids)
     assert [(line.device, line.item.table) for line in found] == [("eth1", 201)]
 
