@@ -100,6 +100,16 @@ def left_out(*lines, **kwargs):
     return "\n".join(found.left_out)
 
 
+def test_tables_in_use_are_those_that_rules_lead_to_without_the_kernels():
+    host = seen(
+        RULE,
+        "rule from 2001:db8::1 table 7 priority 5",
+        "rule from 10.0.0.1 table 254 priority 5",
+        "rule from 10.0.0.1 prohibit priority 6",
+    )
+    assert export.tables_in_use(host.rules) == {7, 201}
+
+
 # --- what is short ----------------------------------------------------------------------------
 
 
