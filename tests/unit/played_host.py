@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 
 import multihoming_backend as backend
 import multihoming_backend_network_scripts as network_scripts
+import multihoming_desired as desired
+import multihoming_export as export
 import multihoming_ifcfg as ifcfg
 import multihoming_iproute2 as iproute2
 import multihoming_rt_tables as rt_tables
@@ -16,9 +18,9 @@ import multihoming_values as values
 import multihoming_work as work
 import profiles_backend
 from kernel_double import Kernel
-from multihoming_backend import Claim, Kept
-from multihoming_model import Link, LinkAddress, State
-from multihoming_numbers import MAIN
+from multihoming_backend import Claim, Kept, Said
+from multihoming_model import Found, Link, LinkAddress, State
+from multihoming_numbers import MAIN, RESERVED_TABLES
 
 STOCK = "255\tlocal\n254\tmain\n253\tdefault\n0\tunspec\n"
 
@@ -137,6 +139,22 @@ class Host:
         kept = self._kept(seen.kept, seen.keepers, devices)
         return work.Seen(self.tables, state, seen.keepers, kept)
 
+    def see_all(self, wanted):
+        """Return what an export is made of, as multihoming_ask does."""
+        keepers, names = self._keepers(wanted, [])
+        kept = self._kept(names, keepers, list(self.links))
+        lines = work.lines_of(work.Seen(self.tables, None, keepers, kept), self.tables.ids)
+        served = work.served(lines, None, self.tables.ids)
+        used = {int(live["table"]) for found in self.kernel.routes.values() for live in found.live}
+        used |= export.tables_in_use(self.state((), False).rules) | served.keys()
+        state = self.state(used - RESERVED_TABLES.keys(), True)
+        return export.Seen(
+            *(self.links, state.rules, state.routes, self.tables, served),
+            found=_found(kept, state),
+            unreadable={dev: why for each in kept.values() for dev, why in each.unreadable.items()},
+            stamps={dev: backend.named(name).STAMPS for dev, name in keepers.items()},
+        )
+
     def state(self, ids, defaults):
         rules = {
             family: tuple(rule_of(live, family) for live in rules.live)
@@ -199,6 +217,17 @@ class Host:
         }
         found, unreadable = ifcfg.interfaces(texts, devices) if devices else ({}, {})
         return Kept(texts, found, unreadable)
+
+
+def _found(kept, state):
+    """Return interface -> what its configuration and main's default routes say of it."""
+    said = {dev: each for found in kept.values() for dev, each in found.interfaces.items()}
+    live = desired.gateways_by_device(state.defaults)
+    told = {dev: said.get(dev, Said()) for dev in state.links}
+    return {
+        dev: Found(each.addresses, each.gateways, live.get(dev, {}), each.dynamic)
+        for dev, each in told.items()
+    }
 
 
 def host(said):

@@ -8,9 +8,10 @@ import multihoming_iproute2 as iproute2
 from multihoming_backend import Kept, Line, Said, Stamps
 from multihoming_edit import Edit
 from multihoming_model import Rule
+from multihoming_numbers import BOOT, STATIC
 
 NAME = "profiles"
-STAMPS = Stamps(route=4, rule=186)
+STAMPS = Stamps(route=STATIC, rule=BOOT)
 
 
 def place(dev):

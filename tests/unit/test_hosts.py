@@ -12,6 +12,7 @@ import multihoming_backend as backend
 import multihoming_checkpoint as checkpoint
 import multihoming_config as config
 import multihoming_edit as edit
+import multihoming_export as export
 import multihoming_plan as plan
 import multihoming_work as work
 import played_host
@@ -132,3 +133,17 @@ def test_what_others_made_stays(case):
     for family in (4, 6):
         foreign = [rule for rule in before.rules[family] if rule not in done.goal.ours]
         assert [rule for rule in after.rules[family] if rule not in done.goal.ours] == foreign
+
+
+@pytest.mark.parametrize("case", GOOD)
+def test_an_export_has_nothing_to_do_or_tells_what_it_leaves_out(case):
+    host = played_host.host(case["host"])
+    play(host, decide(host, case))
+    wanted, _ = config.parse(case["pillar"])
+    found = export.export(host.see_all(wanted))
+    pillar = {**found.pillar, "backend": wanted.backend}
+    for dev, interface in wanted.interfaces.items():
+        if interface.backend and dev in pillar["interfaces"]:
+            pillar["interfaces"][dev]["backend"] = interface.backend
+    told = [*found.left_out, *found.notes]
+    assert told or not decide(host, {**case, "pillar": pillar}).pending
