@@ -187,7 +187,8 @@ class Host:
             or wanted.backend
             for dev in devices
         }
-        claims = self._claims(devices)
+        asked = backend.AUTO in {*written.values(), wanted.backend}
+        claims = self._claims(devices) if asked else {}
         found, trouble = backend.choose(devices, written, claims)
         errors += [
             f"interfaces.{dev}.backend: {why}"

@@ -147,3 +147,30 @@ def test_an_export_has_nothing_to_do_or_tells_what_it_leaves_out(case):
             pillar["interfaces"][dev]["backend"] = interface.backend
     told = [*found.left_out, *found.notes]
     assert told or not decide(host, {**case, "pillar": pillar}).pending
+
+
+def neighbours():
+    """Yield pairs of cases on hosts with the same interfaces: what is there, what is wanted."""
+    for place, one in enumerate(GOOD):
+        links = one.values[0]["host"]["links"]
+        alike = [each for each in GOOD if each.values[0]["host"]["links"] == links]
+        others = [each for each in alike if each is not one]
+        for other in (others * 2)[place % (len(others) or 1) :][:2]:
+            yield pytest.param(one.values[0], other.values[0], id=f"{one.id} -> {other.id}")
+
+
+@pytest.mark.parametrize(("case", "later"), neighbours())
+def test_from_one_pillar_to_another_and_back(case, later):
+    host = played_host.host(case["host"])
+    play(host, decide(host, case))
+    before = host.copy()
+    try:
+        done = decide(host, later)
+    except HostError:
+        return
+    back = checkpoint.take(done)
+    play(host, done)
+    assert not decide(host, later).pending
+    for each in reversed(back.edits):
+        host.write(edit.inverse(each))
+    assert restored(host, back) == before
