@@ -159,7 +159,7 @@ def neighbours():
             yield pytest.param(one.values[0], other.values[0], id=f"{one.id} -> {other.id}")
 
 
-@pytest.mark.parametrize(("case", "later"), neighbours())
+@pytest.mark.parametrize(("case", "later"), list(neighbours()))
 def test_from_one_pillar_to_another_and_back(case, later):
     host = played_host.host(case["host"])
     play(host, decide(host, case))
