@@ -1,14 +1,24 @@
-"""A kernel's rules and IPv4 routes, played: what `ip rule` and `ip route` lines do to them.
+"""A kernel's rules and routes, played: what `ip rule` and `ip route` lines do to them.
 
-Written from net/core/fib_rules.c, net/ipv4/fib_rules.c and net/ipv4/fib_trie.c, knowing nothing of
-the project's code: lines in, rules out. A rule or route is a dictionary of iproute2's words.
+Written from net/core/fib_rules.c, net/ipv4/fib_rules.c, net/ipv4/fib_trie.c and
+net/ipv6/ip6_fib.c, knowing nothing of the project's code: lines in, rules and routes out. A rule or
+route is a dictionary of iproute2's words.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+
 PROTOCOLS = {"kernel": "2", "boot": "3", "static": "4"}
 SCOPES = {"global": "0", "link": "253", "host": "254"}
 ACTIONS = ("blackhole", "unreachable", "prohibit", "nop", "goto")
+TYPES = ("unicast", "blackhole", "unreachable", "prohibit", "throw")
+HOPS = {"via", "via6", "nhid", "nexthop"}
+KERNEL_RULES = (
+    "rule add from all table 255 priority 0 protocol kernel",
+    "rule add from all table 254 priority 32766 protocol kernel",
+    "rule add from all table 253 priority 32767 protocol kernel",
+)
 LOOSE = ("from", "to", "tos", "realms")
 ALL_ONES = str(2**32 - 1)
 
@@ -99,15 +109,16 @@ def loosely(given, live):
 
 
 class Routes:
-    """The IPv4 routes of all tables."""
+    """The routes of all tables, of one family."""
 
-    def __init__(self, lines=()):
+    def __init__(self, lines=(), family=4):
         self.live = []
+        self.family = family
         for line in lines:
             self.run(line)
 
     def copy(self):
-        twin = Routes()
+        twin = Routes(family=self.family)
         twin.live = list(self.live)
         return twin
 
@@ -119,8 +130,7 @@ class Routes:
         if verb == "del":
             self.live.remove(self._find(route, line))
             return
-        route.setdefault("proto", PROTOCOLS["boot"])
-        route.setdefault("scope", SCOPES["global" if "via" in route else "link"])
+        self._complete(route)
         same = [live for live in self.live if key_of(live) == key_of(route)]
         if (verb == "add" and same) or route in same:
             raise RefusedError(f"EEXIST {line}")
@@ -130,9 +140,19 @@ class Routes:
             self.live.append(route)
             self.live.sort(key=lambda live: int(live.get("metric", 0)))
 
+    def _complete(self, route):
+        """Add what iproute2 and the kernel assume."""
+        route.setdefault("type", "unicast")
+        route.setdefault("proto", PROTOCOLS["boot"])
+        if self.family == 6:
+            route.setdefault("metric", "1024")
+        else:
+            attached = route["type"] == "unicast" and not HOPS & route.keys()
+            route.setdefault("scope", SCOPES["link" if attached else "global"])
+
     def _find(self, given, line):
         for live in self.live:
-            same = (given["to"], given["table"]) == (live["to"], live["table"])
+            same = all(given.get(key) == live.get(key) for key in ("to", "table", "tos", "from"))
             if same and all(live.get(key) == value for key, value in given.items()):
                 return live
         raise RefusedError(f"ENOENT {line}")
@@ -144,11 +164,20 @@ class Routes:
 
 def read_route(words):
     rest = list(words)
-    route = {"type": rest.pop(0)} if rest[0] in ACTIONS else {"type": "unicast"}
-    route["to"] = rest.pop(0)
+    route = {"type": rest.pop(0)} if rest[0] in TYPES else {}
+    to = rest.pop(0)
+    route["to"] = "default" if to == "::/0" else to
     while rest:
         word = rest.pop(0)
-        route[word] = True if word == "onlink" else rest.pop(0)
+        if word == "nexthop":
+            legs = route.get("nexthop", ())
+            end = rest.index("nexthop") if "nexthop" in rest else len(rest)
+            route["nexthop"] = (*legs, " ".join(rest[:end]))
+            del rest[:end]
+        elif word == "via" and rest[0] == "inet6":
+            route["via6"] = rest.pop(0) and rest.pop(0)
+        else:
+            route[word] = True if word == "onlink" else rest.pop(0)
     for word, numbers in (("proto", PROTOCOLS), ("scope", SCOPES)):
         if word in route:
             route[word] = numbers.get(route[word], route[word])
@@ -156,4 +185,35 @@ def read_route(words):
 
 
 def key_of(route):
-    return route["to"], route["table"], route.get("metric", "0"), route.get("tos", "")
+    return tuple(route.get(key) for key in ("to", "table", "metric", "tos", "from"))
+
+
+class Kernel:
+    """Rules and routes of both families; a new one has the rules that every namespace has."""
+
+    def __init__(self):
+        self.rules = {4: Rules(KERNEL_RULES), 6: Rules(KERNEL_RULES[:2])}
+        self.routes = {family: Routes(family=family) for family in (4, 6)}
+
+    def copy(self):
+        twin = Kernel()
+        twin.rules = {family: rules.copy() for family, rules in self.rules.items()}
+        twin.routes = {family: routes.copy() for family, routes in self.routes.items()}
+        return twin
+
+    def run(self, command):
+        """Do what ``ip -4|-6 rule|route ...`` does; raises RefusedError."""
+        ip, family, line = command.split(" ", 2)
+        assert ip == "ip"
+        kind = self.rules if line.startswith("rule ") else self.routes
+        kind[int(family[1:])].run(line)
+
+    def __eq__(self, other):
+        """Tell whether another kernel holds the same; of one priority or metric in any order."""
+        return self._holds() == other._holds()
+
+    __hash__ = None
+
+    def _holds(self):
+        sides = (self.rules, self.routes)
+        return [{family: Counter(items) for family, items in side.items()} for side in sides]

@@ -12,6 +12,7 @@ import multihoming_values as values
 import pytest
 from multihoming_export import Seen
 from multihoming_model import Found, Link, LinkAddress, Rule
+from played_host import changed
 
 NAMES = {"gateway1": 201, "gateway2": 202}
 DEFAULT = "route default via 192.168.1.254 dev eth1 table 201"
@@ -97,11 +98,29 @@ def left_out(*lines, **kwargs):
     return "\n".join(found.left_out)
 
 
+def test_tables_in_use_are_those_that_rules_lead_to_without_the_kernels():
+    host = seen(
+        RULE,
+        "rule from 2001:db8::1 table 7 priority 5",
+        "rule from 10.0.0.1 table 254 priority 5",
+        "rule from 10.0.0.1 prohibit priority 6",
+    )
+    assert export.tables_in_use(host.rules) == {7, 201}
+
+
 # --- what is short ----------------------------------------------------------------------------
 
 
 def test_a_usual_table():
     assert entry(*ETH1) == PLAIN
+
+
+def test_a_table_that_nothing_is_in_and_nothing_leads_to_is_none():
+    host = seen(*ETH1)
+    host = changed(host, routes={**host.routes, 202: ()})
+    found = export.export(host)
+    assert found.left_out == ()
+    assert found.pillar == {"tables": {"gateway1": 201}, "interfaces": {"eth1": PLAIN}}
 
 
 def test_both_families():

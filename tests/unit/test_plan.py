@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_double import RefusedError, Routes, Rules
 from multihoming_model import Route, Rule
+from played_host import route_of, rule_of
 
 CASES = yaml.safe_load((Path(__file__).parent / "data/plans.yaml").read_text())
 
@@ -130,26 +131,6 @@ def states(kernel, steps):
         yield kernel.copy()
 
 
-def rule_of(live):
-    """Return a rule of the played kernel as the product reads it."""
-    words = []
-    for key, value in live.items():
-        if key == "not":
-            words += ["not"]
-        elif key == "mark":
-            words += ["fwmark", f"{value:#x}/{live['mask']:#x}"]
-        elif key == "action":
-            words += [value, live["target"]] if value == "goto" else [value]
-        elif key not in ("mask", "target"):
-            words += [key, value]
-    return iproute2.rule_from_words(words, 4, {})
-
-
-def route_of(live):
-    words = [word for pair in live.items() for word in pair if pair[0] != "type"]
-    return iproute2.route_from_words(words, 4, {})
-
-
 def go_back(kernel, routes=(), rules=()):
     """Plan the way back from what the kernel holds, and go it."""
     if isinstance(kernel, Routes):
@@ -191,6 +172,24 @@ def test_rules_that_stay_are_never_missing(pair):
     always = without_protocol(kernel_with(kept))
     for kernel in states(kernel_with(current), plan.steps(((), current), ((), desired))):
         assert always <= without_protocol(kernel)
+
+
+def is_copy(step):
+    words = step.line.split()
+    return "protocol" in words and int(words[words.index("protocol") + 1]) in range(201, 251)
+
+
+@settings(max_examples=250)
+@given(PAIRS)
+def test_copies_that_stand_in_stay_until_all_others_are_gone(pair):
+    current, desired = pair
+    steps = plan.steps(((), current), ((), desired))
+    for table, priority in {(rule.table, rule.priority) for rule in current}:
+        group = f"table {table} ", f"priority {priority}"
+        gone = [
+            s for s in steps if s.line.startswith("rule del") and all(g in s.line for g in group)
+        ]
+        assert [is_copy(step) for step in gone] == sorted(map(is_copy, gone))
 
 
 @given(DESIRED, st.randoms())

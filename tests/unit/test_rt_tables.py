@@ -282,6 +282,53 @@ def test_our_drop_in_is_empty_after_everything_is_released():
     assert rt.is_empty(rt.OURS, rt.release(there, ["gateway1"])[rt.OURS])
 
 
+# --- names and ids --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["gateway1", "_x", "A.b-c", "x" * 64])
+def test_a_good_name(name):
+    assert rt.check_name(name) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        (True, "True is not a table name (so YAML reads yes, no, on and off); write it in quotes"),
+        (5, "5 is not a table name; start with a letter"),
+        (None, "None is not a table name; start with a letter"),
+        ("1st", "'1st' is not a table name; start with a letter"),
+        ("", "'' is not a table name; start with a letter"),
+        ("a b", "'a b' is not a table name; start with a letter"),
+        ("x" * 65, f"'{'x' * 65}' is not a table name; start with a letter"),
+        ("main", "'main' is a word of iproute2's own; choose another name"),
+        ("all", "'all' is a word of iproute2's own; choose another name"),
+    ],
+)
+def test_a_bad_name_is_told_with_the_remedy(name, says):
+    assert rt.check_name(name).startswith(says)
+
+
+@pytest.mark.parametrize("number", [1, 252, 256, 2**32 - 1])
+def test_a_good_id(number):
+    assert rt.check_id(number) is None
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (True, "True is not a number; write"),
+        ("201", "'201' is not a number; write"),
+        (254, "254 is the kernel's own table 'main'; write"),
+        (0, "0 is the kernel's own table 'unspec'; write"),
+        (-1, "-1 is out of range; write"),
+        (2**32, "4294967296 is out of range; write"),
+    ],
+)
+def test_a_bad_id_is_told_with_the_remedy(number, says):
+    remedy = "a number from 1 to 4294967295 other than 253, 254 and 255"
+    assert rt.check_id(number) == f"{says} {remedy}"
+
+
 # --- conflicts ------------------------------------------------------------------------------------
 
 CONFLICTS = [

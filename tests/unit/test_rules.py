@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_double import RefusedError, Rules
-from multihoming_model import Rule
+from multihoming_model import Route, Rule
+from played_host import changed
 from test_plan import MORE_RULES, RULES, line
 
 
@@ -196,3 +197,122 @@ PREFIXES = st.tuples(st.integers(0, 255), st.integers(24, 32)).map(
 @given(PREFIXES, PREFIXES)
 def test_prefixes_meet_when_they_share_an_address(one, other):
     assert values.prefixes_meet(one, other) == ip_network(one).overlaps(ip_network(other))
+
+
+# --- rules into main --------------------------------------------------------------------------
+
+SOURCE = "192.168.1.220"
+KEEPING = rules.keeping_main(4, 20000, 201, SOURCE)
+
+
+def test_replies_go_by_the_tables_routes_then_mains_and_then_the_tables_default():
+    first, second, third = KEEPING
+    assert first == Rule(4, 19998, 201, src=SOURCE, suppress_prefixlength=0)
+    assert second == Rule(4, 19999, 254, src=SOURCE, suppress_prefixlength=0)
+    assert third == Rule(4, 20000, 201, src=SOURCE)
+    assert second == rules.into_main(4, 19999, SOURCE)
+
+
+@pytest.mark.parametrize("neighbour", [KEEPING[0], KEEPING[2]])
+@pytest.mark.parametrize("protocol", [0, 186])
+def test_a_rule_into_main_is_known_by_either_of_its_neighbours(neighbour, protocol):
+    stamped = changed(neighbour, protocol=protocol)
+    assert rules.places_into_main([stamped], {201}) == {(4, SOURCE, 19999): 201}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"src": None},
+        {"priority": None},
+        {"table": 202},
+        {"table": None, "action": "prohibit"},
+        {"fwmark": "0x1"},
+        {"suppress_prefixlength": 1},
+        {"to": "10.0.0.0/8"},
+        {"invert": True},
+    ],
+)
+def test_any_other_rule_is_nobodys_neighbour(other):
+    assert rules.places_into_main([changed(KEEPING[2], **other)], {201}) == {}
+
+
+@pytest.mark.parametrize("protocol", [0, 4])
+def test_the_place_of_a_rule_into_main_is_family_source_and_priority(protocol):
+    rule = changed(KEEPING[1], protocol=protocol)
+    assert rules.place_into_main(rule) == (4, SOURCE, 19999)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"src": None},
+        {"priority": None},
+        {"table": 201},
+        {"suppress_prefixlength": None},
+        {"tos": 16},
+    ],
+)
+def test_what_could_not_have_been_made_has_no_place(other):
+    assert rules.place_into_main(changed(KEEPING[1], **other)) is None
+
+
+def test_only_recorded_places_count():
+    held = [*KEEPING, *rules.keeping_main(6, 300, 202, "2001:db8::1")]
+    assert rules.places_recorded(held, {(201, 19999)}) == {(4, SOURCE, 19999): 201}
+    assert rules.places_recorded(held, {(202, 299)}) == {(6, "2001:db8::1", 299): 202}
+    assert rules.places_recorded(held, {(202, 19999), (201, 299)}) == {}
+    assert rules.places_recorded(held, ()) == {}
+
+
+def test_ours_are_the_tables_and_the_recorded_rules_into_main():
+    ours = rules.Ours(frozenset({201}), {(4, SOURCE, 19999): 201})
+    assert all(rule in ours for rule in KEEPING)
+    assert Route(4, 201, "default") in ours
+    for other in (
+        Rule(4, 5, 202),
+        Route(4, 254, "default"),
+        changed(KEEPING[1], priority=500),
+        changed(KEEPING[1], family=6),
+        changed(KEEPING[1], fwmark="0x1"),
+    ):
+        assert other not in ours
+    assert KEEPING[1] not in rules.Ours(frozenset({201}))
+
+
+# --- deleting -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given_", "other", "taken"),
+    [
+        (None, "0x1", True),
+        ("0x1", "0x1", True),
+        ("0x1", "0x2", False),
+        ("0x1", None, False),
+        ("0x1/0xff", "0x1", False),
+        # a mark of 0 names nothing, only its mask counts
+        ("0", "0x5", True),
+        ("0", "0x5/0xff", False),
+        ("0/0xff", "0x5/0xff", True),
+        ("0/0xff", "0x5", False),
+        ("0/0xff", None, False),
+        ("0/0xffffffff", "0x5", True),
+    ],
+)
+def test_marks_of_a_rule_to_delete(given_, other, taken):
+    assert rules.deletes(Rule(4, 5, 7, fwmark=given_), Rule(4, 5, 7, fwmark=other)) is taken
+
+
+@pytest.mark.parametrize(
+    ("given_", "other", "taken"),
+    [
+        ((), (), True),
+        ((), (("tun_id", "7"),), True),
+        ((("tun_id", "7"),), (("realms", "1"), ("tun_id", "7")), True),
+        ((("tun_id", "7"),), (("tun_id", "8"),), False),
+        ((("tun_id", "7"),), (), False),
+    ],
+)
+def test_further_attributes_of_a_rule_to_delete(given_, other, taken):
+    assert rules.deletes(Rule(4, 5, 7, other=given_), Rule(4, 5, 7, other=other)) is taken
