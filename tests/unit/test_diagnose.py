@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import subprocess
+from copy import deepcopy
 from pathlib import Path
 
 import multihoming_diagnose as diagnose
 import pytest
 import yaml
-from surveys import survey
+from surveys import MAINS, rule, survey
 
 DATA = Path(__file__).parent / "data"
 CASES = yaml.safe_load((DATA / "surveys.yaml").read_text())
@@ -59,6 +62,81 @@ def test_a_remedy_for_the_pillar_is_yaml_that_says_what_it_shows(case):
             assert isinstance(id_, int)
             assert host.get("tables", {}).get(name, id_) == id_
             assert all(isinstance(gateway, str) for gateway in entry.get("gateway", []))
+
+
+# --- remedies ---------------------------------------------------------------------------------
+
+# Those whose remedy changes what the host itself tells; for others the kernel had to be asked anew.
+PLAYED = (
+    "duplicate-rule rule-protocols kernel-rules empty-table not-live link-down unknown-table "
+    "rule-without-priority broken-line same-subnet"
+).split()
+
+
+def after(host, remedy, folder):
+    """Return the host after a remedy was followed, None when that can't be played."""
+    host = deepcopy(host)
+    if remedy.startswith("sysctl: "):
+        for key, value in yaml.safe_load(f"{{{remedy}}}")["sysctl"].items():
+            host.setdefault("settings", {})[key.removeprefix("net.ipv4.conf.")] = value
+        return host
+    if remedy.startswith("write "):
+        return None
+    for command in remedy.split(" && "):
+        match shlex.split(command):
+            case ["ip", family, "rule", "add", *words]:
+                host["rules"] = [*host.get("rules", []), " ".join([family, *words])]
+            case ["ip", family, "rule", "del", *words]:
+                gone = rule(" ".join([family, *words]))
+                (line,) = (line for line in host["rules"] if rule(line) == gone)
+                host["rules"] = [each for each in host["rules"] if each != line]
+            case ["ip", family, "route", "add", *words, "table", table]:
+                name = "main" if table == "254" else int(table)
+                routes = {"main": MAINS, **host.get("routes", {})}
+                routes[name] = [*routes.get(name, []), " ".join([family, *words])]
+                host["routes"] = routes
+            case ["ip", "link", "set", dev, "up"]:
+                host["links"][dev]["up"] = True
+            case ["salt-call", "multihoming.set_table", name, id_]:
+                host["tables"] = {**host.get("tables", {}), name: int(id_)}
+            case ["sed", "-i", script, path]:
+                file = folder / Path(path).name
+                with file.open("w", newline="") as text:
+                    text.write(host["files"][file.name])
+                subprocess.run(["sed", "-i", script, file], check=True)
+                host["files"][file.name] = file.read_text()
+            case _:
+                return None
+    return host
+
+
+# Of a finding that is cut the remedy is, too.
+REMEDIES = [
+    (case, finding)
+    for case in CASES
+    for finding in case.get("findings", [])
+    if finding["id"] in PLAYED and "remedy" in finding and len(finding["evidence"]) <= 10
+]
+
+
+@pytest.mark.parametrize(
+    ("case", "finding"),
+    [pytest.param(*pair, id=f"{pair[1]['id']} of {pair[0]['name']}") for pair in REMEDIES],
+)
+def test_a_remedy_takes_its_finding_away(case, finding, tmp_path):
+    host = after(case["host"], finding["remedy"], tmp_path)
+    if host:
+        left = diagnose.findings(survey(host))
+        shown = [(each.message, list(each.evidence)) for each in left]
+        assert (finding["message"], finding["evidence"]) not in shown
+
+
+def test_remedies_of_each_kind_are_played(tmp_path):
+    played = [
+        (finding["id"], after(case["host"], finding["remedy"], tmp_path))
+        for case, finding in REMEDIES
+    ]
+    assert {id_ for id_, host in played if host} == set(PLAYED)
 
 
 def known_ids():
