@@ -233,6 +233,93 @@ def test_a_prefix_of_ipv4_is_refused_in_a_line_of_ipv6(kind):
         read(kind, "to 10.0.0.0/8", 6)
 
 
+LOCKABLE = """
+mtu hoplimit advmss rtt rttvar reordering window cwnd initcwnd initrwnd quickack congctl ssthresh
+""".split()
+PLAIN = (
+    "from expires preference rto_min encap ttl-propagate features realms vrf pref nhid tos".split()
+)
+
+
+@pytest.mark.parametrize("word", sorted({*LOCKABLE, *PLAIN} - {"mtu", "preference"}))
+def test_a_word_of_ip_route_that_the_pillar_does_not_know_is_kept_with_its_value(word):
+    assert read("routes", f"default dev eth1 {word} 5").other == ((word, "5"),)
+
+
+@pytest.mark.parametrize("word", LOCKABLE)
+def test_a_metric_of_a_route_may_be_locked(word):
+    assert read("routes", f"default dev eth1 {word} lock 5").other == ((word, "lock 5"),)
+
+
+@pytest.mark.parametrize("word", "suppress_ifgroup tun_id realms dscp flowlabel".split())
+def test_a_word_of_ip_rule_that_the_pillar_does_not_know_is_kept_with_its_value(word):
+    assert read("rules", f"{word} 5 table 7").other == ((word, "5"),)
+
+
+@pytest.mark.parametrize(
+    ("short", "whole"),
+    [
+        ("d", "tos"),
+        ("r", "reordering"),
+        ("w", "window"),
+        ("c", "cwnd"),
+        ("co", "congctl"),
+        ("i", "initcwnd"),
+        ("initr", "initrwnd"),
+        ("f", "features"),
+        ("q", "quickack"),
+        ("rt", "rttvar"),
+        ("s", "ssthresh"),
+        ("rea", "realms"),
+        ("v", "vrf"),
+        ("pref", "pref"),
+    ],
+)
+def test_a_word_of_ip_route_may_be_cut_as_iproute2_takes_it(short, whole):
+    assert read("routes", f"default dev eth1 {short} 5").other == ((whole, "5"),)
+
+
+@pytest.mark.parametrize(
+    ("short", "whole"),
+    [
+        ("metric", "metric"),
+        ("m", "metric"),
+        ("p", "metric"),
+        ("preference", "metric"),
+        ("pro", "protocol"),
+        ("t", "table"),
+    ],
+)
+def test_a_word_of_ip_route_that_the_pillar_knows_may_be_cut_too(short, whole):
+    assert getattr(read("routes", f"default dev eth1 {short} 5"), whole) == 5
+
+
+@pytest.mark.parametrize(
+    ("short", "fields"),
+    [
+        ("p 5", {"priority": 5}),
+        ("o 5", {"priority": 5}),
+        ("pri 5", {"priority": 5}),
+        ("d 8", {"tos": 8}),
+        ("r 5", {"other": (("realms", "5"),)}),
+        ("pro 5", {"protocol": 5}),
+        ("t 5", {"other": (("tun_id", "5"),)}),
+        ("ta 5", {"table": 5}),
+        ("s 0", {"suppress_prefixlength": 0}),
+        ("suppress_i 5", {"other": (("suppress_ifgroup", "5"),)}),
+        ("g 5", {"action": "goto 5"}),
+        ("n", {"action": "nop"}),
+        ("type nop", {"action": "nop"}),
+        ("type goto 5", {"action": "goto 5"}),
+        ("type unreachable", {"action": "unreachable"}),
+    ],
+)
+def test_a_word_of_ip_rule_may_be_cut_as_iproute2_takes_it(short, fields):
+    assert read("rules", f"from 10.0.0.1 {short}") == Rule(
+        4, **{"priority": None, "src": "10.0.0.1", **fields}
+    )
+
+
 def test_words_that_must_be_whole_are_no_actions_when_cut():
     with pytest.raises(ValueError, match=r"^'look' is not an action; write one of lookup, "):
         read("rules", "from 10.0.0.1 look 7")
