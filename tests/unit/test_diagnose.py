@@ -9,6 +9,7 @@ import subprocess
 from copy import deepcopy
 from pathlib import Path
 
+import multihoming_config as config
 import multihoming_diagnose as diagnose
 import pytest
 import yaml
@@ -51,17 +52,16 @@ def test_findings_are_plain_and_the_worst_comes_first(case):
 
 
 @pytest.mark.parametrize("case", CASES, ids=name_of)
-def test_a_remedy_for_the_pillar_is_yaml_that_says_what_it_shows(case):
+def test_a_remedy_for_the_pillar_is_one_that_is_taken(case):
     host = case.get("host", {})
     for finding in found(case):
-        if finding["remedy"].startswith("tables: "):
-            said = yaml.safe_load(f"{{{finding['remedy']}}}")
-            ((name, id_),) = said["tables"].items()
-            ((dev, entry),) = said["interfaces"].items()
-            assert (dev, entry["table"]) == (finding["interface"], name)
-            assert isinstance(id_, int)
-            assert host.get("tables", {}).get(name, id_) == id_
-            assert all(isinstance(gateway, str) for gateway in entry.get("gateway", []))
+        if finding["remedy"].startswith(("tables: ", "sysctl: ", "keep_main_routes: ")):
+            said = yaml.safe_load(f"{{{finding['remedy'].replace('ROUTER', '10.0.0.1')}}}")
+            pillar = {"tables": {}, "interfaces": {}, **said}
+            assert config.parse(pillar)[1] == []
+            for name, id_ in pillar["tables"].items():
+                assert host.get("tables", {}).get(name, id_) == id_
+                assert pillar["interfaces"][finding["interface"]]["table"] == name
 
 
 # --- remedies ---------------------------------------------------------------------------------
