@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 from dataclasses import replace
+from pathlib import Path
 from xml.etree import ElementTree
 
 import multihoming_diagram as diagram
@@ -12,6 +13,7 @@ import pytest
 import yaml
 from multihoming_diagram import Finding, Nic, Picture, Reply
 
+DATA = Path(__file__).parent / "data"
 FORMATS = ("text", "mermaid", "svg")
 RED, GREEN = "#cf222e", "#1a7f37"
 ETH0 = Nic("eth0", ("192.168.2.220/24",), ("192.168.2.254",), main=(4,))
@@ -233,6 +235,120 @@ def test_odd_names_are_shown_as_they_are(format, name):
 def test_an_unknown_format_is_an_error_that_names_the_known(format):
     with pytest.raises(diagram.DiagramError, match="write text, mermaid or svg"):
         diagram.draw(after(), format)
+
+
+# --- whole pictures ---------------------------------------------------------------------------
+
+NOWHERE = "there is no route back to 2001:db8::1 (Network is unreachable)"
+NO_POLICY = (
+    "ppp0 has an address and a gateway, but no rule from 10.9.0.2 to a table with a default route "
+    "through it"
+)
+# All that a picture can show.
+BUSY = Picture(
+    "web1",
+    (
+        Nic(
+            "eth0",
+            ("192.168.2.220/24", "2001:db8:2::220/64"),
+            ("192.168.2.254", "2001:db8:2::254"),
+            main=(6, 4),
+        ),
+        Nic(
+            "eth1",
+            ("192.168.1.220/24",),
+            ("192.168.1.254", "192.168.1.1"),
+            main=(4,),
+            state="down",
+        ),
+        Nic("eth2", ("192.168.3.220/24",), (), routed=False),
+        Nic("ppp0", ("10.9.0.2/32", "2001:db8:9::2/128")),
+    ),
+    (
+        Reply(("192.168.2.220",), "eth0", "eth0", ("192.168.2.254",), "main"),
+        Reply(("2001:db8:2::220",), "eth0", "ppp0", (), "v6"),
+        Reply(("192.168.1.220",), "eth1", "eth0", ("192.168.2.254",), "main"),
+        Reply(("10.9.0.2",), "ppp0", "eth1", ("192.168.1.1",), "uplinks"),
+        Reply(("2001:db8:9::2",), "ppp0", None, (), None, NOWHERE),
+    ),
+    ("203.0.113.10", "2001:db8::1", "203.0.113.11"),
+    (
+        Finding("rp-filter-drop", "error", "eth1", "eth1 drops requests"),
+        Finding("no-policy", "warning", "ppp0", NO_POLICY),
+        Finding("udp-wildcard", "info", None, "UDP services"),
+        Finding("odd", "fatal", "eth1", "odd"),
+    ),
+)
+
+
+@pytest.fixture
+def asked_of_dot(monkeypatch, tmp_path):
+    """Return what Graphviz is asked to draw: here dot gives it back as it is."""
+    (tmp_path / "dot").write_text(f"#!{shutil.which('sh')}\nexec {shutil.which('cat')}\n")
+    (tmp_path / "dot").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return lambda picture: diagram.draw(picture, "svg")
+
+
+@pytest.mark.parametrize("format", ["text", "mermaid"])
+def test_all_that_a_picture_can_show(format):
+    assert f"{diagram.draw(BUSY, format)}\n" == (DATA / f"busy.{format}").read_text()
+
+
+def test_all_that_a_picture_can_show_as_it_is_given_to_graphviz(asked_of_dot):
+    assert asked_of_dot(BUSY) == (DATA / "busy.dot").read_text()
+
+
+def test_a_host_without_a_fault_or_a_reply(asked_of_dot):
+    alone = before(replies=(OWN,), nics=(ETH0,))
+    assert "◄── request" in text(alone)
+    assert "Evidence" not in text(alone)
+    assert "Seen from" not in text(replace(alone, replies=()))
+    assert "Seen from" not in text(replace(alone, clients=()))
+    silent = asked_of_dot(Picture("web1", (Nic("eth0"),), ()))
+    assert "client" not in silent
+    assert "router" not in silent
+
+
+@pytest.mark.parametrize(
+    ("count", "listed"),
+    [
+        (1, "eth0"),
+        (2, "eth0 and eth1"),
+        (4, "eth0, eth1, eth2 and eth3"),
+        (5, "eth0, eth1, eth2 and 2 more"),
+        (9, "eth0, eth1, eth2 and 6 more"),
+    ],
+)
+def test_four_names_are_listed(count, listed):
+    nics = tuple(Nic(f"eth{number}") for number in range(count))
+    lost = tuple(Reply(("10.0.0.1",), nic.name, None) for nic in nics)
+    picture = Picture("web1", nics, lost)
+    assert text(picture).startswith(f"web1: ✗ what comes in on {listed} gets no reply\n")
+
+
+@pytest.mark.parametrize(("count", "shown"), [(6, "10.0.0.6/8"), (7, "and 1 more")])
+def test_six_addresses_are_shown(count, shown):
+    addresses = tuple(f"10.0.0.{number}/8" for number in range(1, count + 1))
+    lines = text(before(nics=(ETH0, replace(ETH1, addresses=addresses)))).splitlines()
+    last = max(number for number, line in enumerate(lines) if "10.0.0." in line or "more" in line)
+    assert shown in lines[last]
+
+
+@pytest.mark.parametrize(("count", "more"), [(20, None), (21, "and 1 more: see")])
+def test_twenty_findings_are_told(count, more):
+    many = tuple(Finding("not-live", "warning", None, f"number {n}.") for n in range(count))
+    drawn = text(after(findings=many))
+    assert "number 19." in drawn
+    assert ("more: see" in drawn) == (more is not None)
+    assert more is None or more in drawn
+
+
+def test_replies_to_more_than_four_nics_are_told_in_words_only():
+    picture = of_many(6, leaves=lambda number: (number + 1) % 6)
+    lines = text(picture).splitlines()
+    assert sum("╔" in line for line in lines) == 4
+    assert sum("leaves by" in line for line in lines) == 6
 
 
 # --- text -------------------------------------------------------------------------------------

@@ -105,6 +105,357 @@ def test_what_the_pillar_can_not_say_makes_a_rule_unequal():
         assert read("rules", f"from 10.0.0.1 table 5 priority 5 {extra}") != plain
 
 
+MESSAGES = [
+    ("routes", "", "no destination"),
+    ("routes", "via 10.0.0.1", "no destination"),
+    ("routes", "default via", "'via' lacks its value"),
+    ("routes", "to", "'to' lacks its value"),
+    ("routes", "default mtu lock", "'mtu' lacks its value"),
+    ("routes", "default 10.0.0.0/8", "'10.0.0.0/8' is a word that ip does not expect there"),
+    ("routes", "default to 10.0.0.0/8", "'to' is a word that ip does not expect there"),
+    ("routes", "default weight 2", "'weight' is a word that ip does not expect there"),
+    ("routes", "default nexthop via 10.0.0.1 weight 257", "257 is not a number from 1 to 256"),
+    ("routes", "default nexthop via 10.0.0.1 weight 0", "0 is not a number from 1 to 256"),
+    ("routes", "default via 2001:db8::1", "'2001:db8::1' is not an IPv4 address"),
+    ("routes", "default src 2001:db8::1", "'2001:db8::1' is not an IPv4 address"),
+    ("routes", "default table nowhere", "table 'nowhere' is not in rt_tables"),
+    ("routes", "default metric x", "'x' is not a number from 0 to 4294967295"),
+    ("routes", "default scope x", "'x' is not a scope; write link, host or global"),
+    ("rules", "from", "'from' lacks its value"),
+    ("rules", "table nowhere", "table 'nowhere' is not in rt_tables"),
+    ("rules", "goto", "'goto' lacks its value"),
+    ("rules", "suppress_prefixlength 129", "129 is not a number from 0 to 128"),
+    ("rules", "priority x", "'x' is not a number from 0 to 4294967295"),
+]
+
+
+@pytest.mark.parametrize(("kind", "line", "message"), MESSAGES)
+def test_what_is_wrong_with_a_line_is_told(kind, line, message):
+    with pytest.raises(ValueError) as caught:
+        read(kind, line)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("line", "route"),
+    [
+        ("default", Route(4, 254, "default", scope=253)),
+        ("to 10/8 oif eth1", Route(4, 254, "10.0.0.0/8", dev="eth1", scope=253)),
+        ("default via inet 10.0.0.1", Route(4, 254, "default", via="10.0.0.1")),
+        ("local 10.0.0.1 dev lo", Route(4, 254, "10.0.0.1", "local", dev="lo", scope=254)),
+        ("nat 10.0.0.1", Route(4, 254, "10.0.0.1", "nat", scope=254)),
+        ("broadcast 10.0.0.1", Route(4, 254, "10.0.0.1", "broadcast", scope=253)),
+        ("multicast 224.0.0.0/4", Route(4, 254, "224.0.0.0/4", "multicast", scope=253)),
+        ("anycast 10.0.0.1", Route(4, 254, "10.0.0.1", "anycast", scope=253)),
+        ("blackhole default", Route(4, 254, "default", "blackhole")),
+        ("throw default t gateway1", Route(4, 201, "default", "throw")),
+        (
+            "default dev eth1 proto 186 priority 010",
+            Route(4, 254, "default", dev="eth1", metric=8, scope=253, protocol=186),
+        ),
+        (
+            "default dev eth1 proto bgp",
+            Route(4, 254, "default", dev="eth1", scope=253, protocol=-1),
+        ),
+        (
+            "default dev eth1 proto 256",
+            Route(4, 254, "default", dev="eth1", scope=253, protocol=-1),
+        ),
+        (
+            "default dev eth1 dsfield 0x10 tos 4",
+            Route(4, 254, "default", dev="eth1", scope=253, other=(("tos", "0x10"), ("tos", "4"))),
+        ),
+        (
+            "default via 10.0.0.1 onlink mtu lock 1400",
+            Route(4, 254, "default", via="10.0.0.1", onlink=True, other=(("mtu", "lock 1400"),)),
+        ),
+        (
+            "default dev eth1 advmss lock 9 pref high",
+            Route(
+                4,
+                254,
+                "default",
+                dev="eth1",
+                scope=253,
+                other=(("advmss", "lock 9"), ("pref", "high")),
+            ),
+        ),
+        (
+            "default nexthop via 10.0.0.2 dev b onlink nexthop dev a weight 256 src 10.0.0.9",
+            Route(
+                4,
+                254,
+                "default",
+                src="10.0.0.9",
+                nexthops=(Nexthop(None, "a", 256), Nexthop("10.0.0.2", "b", 1, True)),
+            ),
+        ),
+        (
+            "default nexthop via 10.0.0.2 dev b weight 9 onlink",
+            Route(4, 254, "default", via="10.0.0.2", dev="b", onlink=True),
+        ),
+    ],
+)
+def test_a_line_of_ip_route_means(line, route):
+    assert read("routes", line) == route
+
+
+@pytest.mark.parametrize(
+    ("line", "rule"),
+    [
+        ("not", Rule(4, None, invert=True)),
+        ("dev eth0 oif eth1 ta 7", Rule(4, None, 7, iif="eth0", oif="eth1")),
+        ("type prohibit pri 5", Rule(4, 5, action="prohibit")),
+        ("nop pref 010", Rule(4, 8, action="nop")),
+        ("goto 5", Rule(4, None, action="goto 5")),
+        ("l3mdev realms 3", Rule(4, None, other=(("l3mdev", ""), ("realms", "3")))),
+        (
+            "tos 10 ipproto udp sport 53 dport 80-90 uidrange 1-2",
+            Rule(4, None, tos=16, ipproto=17, sport="53", dport="80-90", uidrange="1-2"),
+        ),
+        (
+            "sup_group 7 sup_pl 0 table main",
+            Rule(4, None, 254, suppress_prefixlength=0, other=(("suppress_ifgroup", "7"),)),
+        ),
+        (
+            "to 10.1/16 lookup gateway1 proto static",
+            Rule(4, None, 201, to="10.1.0.0/16", protocol=4),
+        ),
+    ],
+)
+def test_a_line_of_ip_rule_means(line, rule):
+    assert read("rules", line) == rule
+
+
+@pytest.mark.parametrize("kind", ["routes", "rules"])
+def test_a_prefix_of_ipv4_is_refused_in_a_line_of_ipv6(kind):
+    with pytest.raises(ValueError, match=r"^'10\.0\.0\.0/8' is not an IPv6 prefix$"):
+        read(kind, "to 10.0.0.0/8", 6)
+
+
+LOCKABLE = """
+mtu hoplimit advmss rtt rttvar reordering window cwnd initcwnd initrwnd quickack congctl ssthresh
+""".split()
+PLAIN = (
+    "from expires preference rto_min encap ttl-propagate features realms vrf pref nhid tos".split()
+)
+
+
+@pytest.mark.parametrize("word", sorted({*LOCKABLE, *PLAIN} - {"mtu", "preference"}))
+def test_a_word_of_ip_route_that_the_pillar_does_not_know_is_kept_with_its_value(word):
+    assert read("routes", f"default dev eth1 {word} 5").other == ((word, "5"),)
+
+
+@pytest.mark.parametrize("word", LOCKABLE)
+def test_a_metric_of_a_route_may_be_locked(word):
+    assert read("routes", f"default dev eth1 {word} lock 5").other == ((word, "lock 5"),)
+
+
+@pytest.mark.parametrize("word", "suppress_ifgroup tun_id realms dscp flowlabel".split())
+def test_a_word_of_ip_rule_that_the_pillar_does_not_know_is_kept_with_its_value(word):
+    assert read("rules", f"{word} 5 table 7").other == ((word, "5"),)
+
+
+@pytest.mark.parametrize(
+    ("short", "whole"),
+    [
+        ("d", "tos"),
+        ("r", "reordering"),
+        ("w", "window"),
+        ("c", "cwnd"),
+        ("co", "congctl"),
+        ("i", "initcwnd"),
+        ("initr", "initrwnd"),
+        ("f", "features"),
+        ("q", "quickack"),
+        ("rt", "rttvar"),
+        ("s", "ssthresh"),
+        ("rea", "realms"),
+        ("v", "vrf"),
+        ("pref", "pref"),
+    ],
+)
+def test_a_word_of_ip_route_may_be_cut_as_iproute2_takes_it(short, whole):
+    assert read("routes", f"default dev eth1 {short} 5").other == ((whole, "5"),)
+
+
+@pytest.mark.parametrize(
+    ("short", "whole"),
+    [
+        ("metric", "metric"),
+        ("m", "metric"),
+        ("p", "metric"),
+        ("preference", "metric"),
+        ("pro", "protocol"),
+        ("t", "table"),
+    ],
+)
+def test_a_word_of_ip_route_that_the_pillar_knows_may_be_cut_too(short, whole):
+    assert getattr(read("routes", f"default dev eth1 {short} 5"), whole) == 5
+
+
+@pytest.mark.parametrize(
+    ("short", "fields"),
+    [
+        ("p 5", {"priority": 5}),
+        ("o 5", {"priority": 5}),
+        ("pri 5", {"priority": 5}),
+        ("d 8", {"tos": 8}),
+        ("r 5", {"other": (("realms", "5"),)}),
+        ("pro 5", {"protocol": 5}),
+        ("t 5", {"other": (("tun_id", "5"),)}),
+        ("ta 5", {"table": 5}),
+        ("s 0", {"suppress_prefixlength": 0}),
+        ("suppress_i 5", {"other": (("suppress_ifgroup", "5"),)}),
+        ("g 5", {"action": "goto 5"}),
+        ("n", {"action": "nop"}),
+        ("type nop", {"action": "nop"}),
+        ("type goto 5", {"action": "goto 5"}),
+        ("type unreachable", {"action": "unreachable"}),
+    ],
+)
+def test_a_word_of_ip_rule_may_be_cut_as_iproute2_takes_it(short, fields):
+    assert read("rules", f"from 10.0.0.1 {short}") == Rule(
+        4, **{"priority": None, "src": "10.0.0.1", **fields}
+    )
+
+
+def test_words_that_must_be_whole_are_no_actions_when_cut():
+    with pytest.raises(ValueError, match=r"^'look' is not an action; write one of lookup, "):
+        read("rules", "from 10.0.0.1 look 7")
+
+
+def test_a_line_of_ipv6_means():
+    assert read("routes", "default via 2001:db8::1", 6) == Route(
+        6, 254, "default", via="2001:db8::1", metric=1024
+    )
+    assert read("routes", "local ::1 dev lo metric 0", 6).metric == 1024
+    assert read("rules", "from 2001:db8::/32 table 7", 6) == Rule(6, None, 7, src="2001:db8::/32")
+
+
+@pytest.mark.parametrize(
+    ("line", "family", "command"),
+    [
+        (
+            "default via 10.0.0.1 dev eth1 table 7",
+            4,
+            "default via 10.0.0.1 dev eth1 scope 0 proto 3 table 7",
+        ),
+        (
+            "10.0.0.0/8 dev eth1 src 10.0.0.2 metric 5 mtu 1400 proto 4 table 7",
+            4,
+            "10.0.0.0/8 dev eth1 src 10.0.0.2 metric 5 mtu 1400 scope 253 proto 4 table 7",
+        ),
+        (
+            "blackhole default metric 9 advmss 5 table 7",
+            4,
+            "blackhole default metric 9 scope 0 proto 3 advmss 5 table 7",
+        ),
+        (
+            "default via 10.0.0.1 dev eth1 onlink table 7",
+            4,
+            "default via 10.0.0.1 dev eth1 scope 0 proto 3 table 7",
+        ),
+        (
+            "default nhid 5 via 10.0.0.1 dev eth1 onlink table 7",
+            4,
+            "default scope 0 proto 3 nhid 5 table 7",
+        ),
+        (
+            "default table 7 nexthop via 10.0.0.1 dev a onlink nexthop via 10.0.0.2 dev b weight 5",
+            4,
+            "default scope 0 proto 3 table 7 nexthop via 10.0.0.1 dev a nexthop via 10.0.0.2 dev b "
+            "weight 5",
+        ),
+        ("::/0 dev eth1 table 7", 6, "::/0 dev eth1 metric 1024 proto 3 table 7"),
+        (
+            "default via 2001:db8::1 dev eth1 table 7",
+            6,
+            "default via 2001:db8::1 dev eth1 metric 1024 proto 3 table 7",
+        ),
+    ],
+)
+def test_a_route_is_deleted_by_what_tells_it_from_its_likes(line, family, command):
+    assert " ".join(iproute2.route_delete_words(read("routes", line, family))) == command
+
+
+def test_a_shared_next_hop_is_named_by_its_id_only():
+    route = read("routes", "default nhid 5 via 10.0.0.1 dev eth1 onlink table 7")
+    assert words(route) == "default nhid 5 table 7"
+    legs = (Nexthop("10.0.0.1", "eth1"), Nexthop("10.0.0.2", "eth2"))
+    several = replace(route, via=None, dev=None, onlink=False, nexthops=legs)
+    assert words(several) == "default nhid 5 table 7"
+
+
+@pytest.mark.parametrize(
+    ("item", "numbered", "named"),
+    [
+        (
+            Route(4, 201, "default", dev="eth1", scope=200, protocol=16),
+            "default dev eth1 scope 200 proto 16 table 201",
+            "default dev eth1 scope site proto dhcp table gateway1",
+        ),
+        (
+            Route(4, 201, "default", dev="eth1", scope=7, protocol=99),
+            "default dev eth1 scope 7 proto 99 table 201",
+            "default dev eth1 scope 7 proto 99 table gateway1",
+        ),
+        (
+            Rule(4, 5, 201, protocol=2),
+            "from all table 201 protocol 2 priority 5",
+            "from all table gateway1 protocol kernel priority 5",
+        ),
+        (
+            Rule(4, 5, 201, protocol=99),
+            "from all table 201 protocol 99 priority 5",
+            "from all table gateway1 protocol 99 priority 5",
+        ),
+    ],
+)
+def test_names_are_written_with_the_name_of_the_table_only(item, numbered, named):
+    assert (iproute2.text(item), iproute2.text(item, "gateway1")) == (numbered, named)
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [
+        *("to 10.0.0.1", "iif eth0", "oif eth0", "fwmark 0x1", "tos 0x10", "ipproto 6"),
+        *("sport 53", "dport 53", "uidrange 1-2"),
+    ],
+)
+def test_from_all_is_written_where_nothing_else_selects(selector):
+    line = f"{selector} table 7 priority 5"
+    assert words(read("rules", line)) == line
+    assert words(read("rules", f"from all {line}")) == line
+
+
+@pytest.mark.parametrize(
+    ("kind", "line", "table"),
+    [
+        ("route", "default table 5", "5"),
+        ("route", "onlink table 5", "5"),
+        ("route", "via table table 5", "5"),
+        ("route", "nexthop via 10.0.0.1 table 5", "5"),
+        ("route", "10.0.0.0/8 table", None),
+        ("rule", "not table 5", "5"),
+        ("rule", "l3mdev table 5", "5"),
+        ("rule", "nop table 5", "5"),
+        ("rule", "iif table", None),
+        ("rule", "garbage lookup 5", "5"),
+    ],
+)
+def test_the_table_of_a_line_is_the_value_of_that_word(kind, line, table):
+    assert iproute2.table_word(line.split(), kind) == table
+
+
+def test_the_id_of_a_table_is_its_names_or_itself():
+    assert iproute2.table_id("gateway1", TABLES) == 201
+    assert iproute2.table_id("0xc9", TABLES) == 201
+    assert iproute2.table_id("nowhere", TABLES) is None
+    assert iproute2.table_id("4294967296", TABLES) is None
+    assert iproute2.table_id(None, TABLES) is None
+
+
 # --- JSON ---------------------------------------------------------------------------------------
 
 
@@ -129,6 +480,99 @@ def test_foreign_rule_in_json_can_be_put_back(case):
     rule = iproute2.rule_from_json(case["json"], 4)
     assert rule == iproute2.rule_from_words(case["line"].split(), 4, {})
     assert iproute2.rule_from_words(iproute2.rule_words(rule), 4, {}) == rule
+
+
+def test_what_the_kernel_tells_beside_a_route_is_no_part_of_it():
+    entry = {"dst": "default", "dev": "eth1", "table": "7", "pref": "medium"}
+    more = dict.fromkeys("expires used users age error cache uid nh_info".split(), 7)
+    plain = Route(6, 7, "default", dev="eth1", metric=1024)
+    assert iproute2.route_from_json({**entry, **more}, 6) == plain
+    high = iproute2.route_from_json({**entry, "pref": "high", "oddity": None}, 6)
+    assert high == replace(plain, other=(("oddity", ""), ("pref", "high")))
+
+
+def test_a_route_in_json_with_all_that_it_can_say():
+    entry = {
+        "dst": "default",
+        "type": "1",
+        "gateway": "10.0.0.1",
+        "dev": "eth1",
+        "prefsrc": "10.0.0.2",
+    }
+    entry |= {"metric": 5, "scope": "200", "flags": ["onlink"], "protocol": "4", "table": "7"}
+    entry |= {"metrics": [{"mtu": 1400, "advmss": 9}]}
+    assert iproute2.route_from_json(entry, 4) == Route(
+        4,
+        7,
+        "default",
+        via="10.0.0.1",
+        dev="eth1",
+        src="10.0.0.2",
+        metric=5,
+        scope=200,
+        mtu=1400,
+        onlink=True,
+        protocol=4,
+        other=(("advmss", "9"),),
+    )
+    locked = iproute2.route_from_json({**entry, "metrics": [{"mtu": "lock 1400"}]}, 4)
+    assert (locked.mtu, locked.other) == (None, (("mtu", "lock 1400"),))
+    via = {"family": "inet6", "host": "fe80::1"}
+    assert iproute2.route_from_json({**entry, "via": via}, 4).other[-1] == ("via", "inet6 fe80::1")
+
+
+@pytest.mark.parametrize(
+    ("kind", "dev"),
+    [("6", None), ("7", None), ("8", None), ("1", "lo"), ("2", "lo"), ("9", "lo")],
+)
+def test_routes_that_refuse_hang_on_no_interface(kind, dev):
+    entry = {"dst": "default", "type": kind, "dev": "lo", "table": "7"}
+    assert iproute2.route_from_json(entry, 6).dev == dev
+
+
+def test_a_type_that_nobody_knows_is_kept_as_its_number():
+    assert iproute2.route_from_json({"dst": "default", "type": "77", "table": 7}, 4).type == "77"
+
+
+def test_legs_in_json():
+    hops = [{"gateway": "10.0.0.2", "dev": "b", "weight": 5, "flags": ["onlink"]}, {"dev": "a"}]
+    route = iproute2.route_from_json({"dst": "default", "table": 7, "nexthops": hops}, 4)
+    assert route.nexthops == (Nexthop(dev="a"), Nexthop("10.0.0.2", "b", 5, True))
+
+
+@pytest.mark.parametrize(
+    ("entry", "fields"),
+    [
+        ({}, {}),
+        ({"src": "default", "dst": "all"}, {}),
+        (
+            {"src": "10.0.0.0", "srclen": 8, "dst": "10.1.0.1"},
+            {"src": "10.0.0.0/8", "to": "10.1.0.1"},
+        ),
+        ({"dst": "10.1.0.0", "dstlen": 16}, {"to": "10.1.0.0/16"}),
+        ({"fwmark": "0x1"}, {"fwmark": "0x1"}),
+        ({"fwmark": "0", "fwmask": "0xff"}, {"fwmark": "0/0xff"}),
+        ({"ipproto": "ipproto-6"}, {"ipproto": 6}),
+        ({"sport": 53, "dport_start": 1, "dport_end": 2}, {"sport": "53", "dport": "1-2"}),
+        ({"sport_start": 1, "sport_end": 2, "dport": 53}, {"sport": "1-2", "dport": "53"}),
+        ({"uid_start": 1, "uid_end": 2}, {"uidrange": "1-2"}),
+        ({"goto": 7, "unresolved": None}, {"action": "goto 7"}),
+        ({"nop": None}, {"action": "nop"}),
+        ({"action": "8"}, {"action": "prohibit"}),
+        ({"action": "77"}, {"action": "77"}),
+        ({"not": None, "table": "7", "tos": "0x10"}, {"invert": True, "table": 7, "tos": 16}),
+        (
+            {"iif": "a", "iif_detached": None, "oif": "b", "oif_detached": None},
+            {"iif": "a", "oif": "b"},
+        ),
+        ({"suppress_prefixlen": 0, "protocol": "4"}, {"suppress_prefixlength": 0, "protocol": 4}),
+        ({"flow_to": 3}, {"other": (("realms", "3"),)}),
+        ({"flow_from": 2, "flow_to": 3}, {"other": (("realms", "2/3"),)}),
+        ({"l3mdev": None, "dscp": 7}, {"other": (("dscp", "7"), ("l3mdev", ""))}),
+    ],
+)
+def test_a_rule_in_json_means(entry, fields):
+    assert iproute2.rule_from_json({"priority": 5, **entry}, 4) == Rule(4, 5, **fields)
 
 
 # --- round trips --------------------------------------------------------------------------------
@@ -345,6 +789,81 @@ def test_route_for_people_names_its_table_and_is_plain(route):
     shown = iproute2.route_dict(route, {route.table: "mine"})
     assert json.loads(json.dumps(shown)) == shown
     assert (shown["table"], shown["to"]) == ("mine", route.to)
+
+
+def test_a_rule_for_people():
+    line = (
+        "not from 10.0.0.0/8 to 10.1.0.0/16 iif a oif b fwmark 0x1 tos 0x10 ipproto 6 sport 1 "
+        "dport 2-3 uidrange 4-5 table 201 suppress_prefixlength 0 protocol 4 priority 6"
+    )
+    rule = replace(read("rules", line), other=(("realms", "3"),))
+    assert iproute2.rule_dict(rule, {201: "gateway1"}) == {
+        "family": 4,
+        "priority": 6,
+        "from": "10.0.0.0/8",
+        "to": "10.1.0.0/16",
+        "iif": "a",
+        "oif": "b",
+        "fwmark": "0x1",
+        "tos": "0x10",
+        "ipproto": "tcp",
+        "sport": "1",
+        "dport": "2-3",
+        "uidrange": "4-5",
+        "not": True,
+        "suppress_prefixlength": 0,
+        "action": "lookup",
+        "table": "gateway1",
+        "protocol": "static",
+        "realms": "3",
+    }
+    assert iproute2.rule_dict(Rule(6, 5, action="goto 7", protocol=99), {}) == {
+        "family": 6,
+        "priority": 5,
+        "from": "all",
+        "action": "goto 7",
+        "protocol": "99",
+    }
+    assert iproute2.rule_dict(Rule(4, 5, 7), {})["table"] == 7
+
+
+def test_a_route_for_people():
+    line = "10.0.0.0/8 via 10.0.0.1 dev a src 10.0.0.2 metric 5 mtu 1400 onlink advmss 9 table 201"
+    assert iproute2.route_dict(read("routes", line), {201: "gateway1"}) == {
+        "family": 4,
+        "table": "gateway1",
+        "to": "10.0.0.0/8",
+        "type": "unicast",
+        "via": "10.0.0.1",
+        "dev": "a",
+        "src": "10.0.0.2",
+        "metric": 5,
+        "scope": "global",
+        "mtu": 1400,
+        "onlink": True,
+        "protocol": "boot",
+        "advmss": "9",
+    }
+    legs = "default table 7 nexthop via 10.0.0.1 dev a onlink nexthop dev b weight 2"
+    shown = iproute2.route_dict(read("routes", legs), {})
+    assert shown["nexthops"] == [
+        {"via": "10.0.0.1", "dev": "a", "weight": 1, "onlink": True},
+        {"dev": "b", "weight": 2},
+    ]
+    assert (shown["table"], "metric" in shown, "onlink" in shown) == (7, False, False)
+    assert "scope" not in iproute2.route_dict(Route(6, 7, "default", dev="a"), {})
+
+
+@pytest.mark.parametrize(
+    ("number", "name"), [(6, "tcp"), (58, "ipv6-icmp"), (1, "icmp"), (99, "99"), (253, "253")]
+)
+def test_the_name_of_an_ip_protocol(number, name):
+    assert iproute2.ipproto_name(number) == name
+
+
+@pytest.mark.parametrize(("number", "name"), [(0, "unspec"), (3, "boot"), (9, "ra"), (99, "99")])
+def test_the_name_of_a_routing_protocol(number, name):
+    assert iproute2.protocol_name(number) == name
 
 
 # --- addresses ----------------------------------------------------------------------------------

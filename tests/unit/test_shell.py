@@ -190,6 +190,100 @@ AFTER = [
 ]
 
 
+SETS_ANY = """
+. source eval exec command builtin trap export unset read printf let getopts mapfile readarray
+""".split()
+TURNS = """
+if then elif else fi for while until select do done case esac { } function ! time coproc return exit
+break continue set shopt alias enable declare typeset readonly
+""".split()
+
+
+@pytest.mark.parametrize("word", [*SETS_ANY, "$X", '"$X"', "`x`", "'read'", "re\\ad"])
+def test_a_command_that_may_set_any_variable_puts_all_in_doubt(word):
+    for line in (f"{word} -x", f"A=1 {word} -x", f"true; {word} -x", f"true | {word} -x"):
+        for text in (f"IPADDR=1\n{line}\n", f"{line}\nIPADDR=1\n"):
+            message = why(text)
+            assert message and repr(line) in message
+    # As an argument it is only a word.
+    assert read(f"IPADDR=1\ntrue {word}\nPREFIX=2\n")["PREFIX"] == "2"
+
+
+@pytest.mark.parametrize("word", [*TURNS, "'if'", "i\\f"])
+def test_after_a_word_that_turns_the_shell_elsewhere_nothing_is_certain(word):
+    for line in (word, f"{word} x", f"A=1 {word}", f"true; {word} x"):
+        assert repr(line) in why(f"{line}\nIPADDR=1\n")
+        assert read(f"IPADDR=1\n{line}\n")["IPADDR"] == "1"
+    assert read(f"true {word}\nIPADDR=1\n")["IPADDR"] == "1"
+
+
+@pytest.mark.parametrize("sign", ["&>", "&>>", ">>", ">", ">&", ">|", "<&", "<>", "<"])
+def test_a_redirection_is_no_reason_to_doubt_unless_it_leads_nowhere(sign):
+    for line in (f"true {sign} x", f"true {sign}x", f"{sign} x true", f"true {sign} x; true"):
+        assert read(f"{line}\nIPADDR=1\n")["IPADDR"] == "1", line
+    for line in (f"true {sign}", f"true {sign} {sign} x", f"true {sign} ; true"):
+        assert read(f"{line}\nIPADDR=1\n").get("IPADDR") is None, line
+    # Behind it stands no command.
+    assert read(f"true {sign} read\nIPADDR=1\n")["IPADDR"] == "1"
+    assert why(f"{sign} x read IPADDR\n")
+
+
+@pytest.mark.parametrize("sign", ["&&", "||", "|", "|&"])
+def test_a_line_that_goes_on_in_the_next_is_followed_no_further(sign):
+    assert read(f"true {sign} true\nIPADDR=1\n")["IPADDR"] == "1"
+    assert why(f"true {sign}\nIPADDR=1\n")
+    assert why(f"{sign} true\nIPADDR=1\n")
+
+
+@pytest.mark.parametrize("sign", [";", "&"])
+def test_a_command_may_end_in_a_sign(sign):
+    assert read(f"true {sign}\nIPADDR=1\n")["IPADDR"] == "1"
+    assert read(f"true {sign} true\nIPADDR=1\n")["IPADDR"] == "1"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "IPADDR=$X",
+        "NAME=${IPADDR:=1}",
+        "NAME=${IPADDR=1}",
+        "NAME=$((IPADDR=1))",
+        "NAME=$[IPADDR++]",
+        "true IPADDR=1",
+        "true IPADDR[2]=1",
+        "true IPADDR+=1",
+        "true 'IPADDR=1'",
+        "true IPADDR",
+        "true $((IPADDR))",
+    ],
+)
+def test_a_variable_is_in_doubt_where_a_line_may_set_it_in_passing(line):
+    assert repr(line) in why(f"IPADDR=1\nPREFIX=2\n{line}\n")
+    assert read(f"IPADDR=1\nPREFIX=2\n{line}\n")["PREFIX"] == "2"
+
+
+@pytest.mark.parametrize("line", ["true $IPADDR", "true ${IPADDR}", "true xIPADDR", "NAME=$IPADDR"])
+def test_a_variable_that_is_only_used_is_in_no_doubt(line):
+    assert read(f"IPADDR=1\n{line}\n")["IPADDR"] == "1"
+
+
+def test_messages_say_where_and_what_to_write():
+    shell_needed = "needs a shell to be understood; write the value itself there"
+    assert why("IPADDR=1\nread X\n") == f"ifcfg-eth1 line 2: 'read X' {shell_needed}"
+    assert why("if x\nA=1\nIPADDR=1\n") == f"ifcfg-eth1 line 1: 'if x' {shell_needed}"
+    assert why("\n\nIPADDR='1\n2' x\n") == f'ifcfg-eth1 line 3: "IPADDR=\'1" {shell_needed}'
+    assert why("\tIPADDR=1\r\n") == (
+        "ifcfg-eth1 line 1: 'IPADDR=1' holds a carriage return, which the scripts take for a part "
+        "of the value; write the file with plain newlines"
+    )
+    assert why("A=1\0\n") == "ifcfg-eth1 holds a NUL byte; write the file anew"
+
+
+def test_what_is_added_to_a_value_in_doubt_stays_in_doubt():
+    assert "line 1" in why("IPADDR=$X\n") and "line 2" in why("IPADDR=$X\nIPADDR+=1\n")
+    assert read("IPADDR=$X\nIPADDR=1\n")["IPADDR"] == "1"
+
+
 @pytest.mark.parametrize("line", ELSEWHERE)
 def test_what_stands_elsewhere_is_no_reason_to_doubt(line):
     assert read(f"{line}\nIPADDR=1\n")["IPADDR"] == "1"
