@@ -26,7 +26,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from multihoming_model import Nexthop, Route, Rule, canonical
-from test_iproute2 import DEVICES, addresses, marks, prefixes, ranges
+from strategies import DEVICES, addresses, marks, prefixes, ranges
 
 HERE = Path(__file__).parent
 SAMPLES = yaml.safe_load((HERE / "data/attributes.yaml").read_text())

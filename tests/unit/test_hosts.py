@@ -35,7 +35,7 @@ NOTHING = {"commands": [], "files": {}, "interfaces": {}, "tables": {}, "notes":
 @pytest.fixture(autouse=True)
 def profiles(monkeypatch):
     """Let there be a second network manager, whose routes and rules have protocols."""
-    monkeypatch.setitem(backend.BACKENDS, "profiles", lambda: profiles_backend)
+    monkeypatch.setitem(backend.BACKENDS, "profiles", profiles_backend.__name__)
 
 
 def decide(host, case):

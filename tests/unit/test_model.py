@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import multihoming_model as model
 import pytest
 from multihoming_model import Link, LinkAddress, Nexthop, Route, Rule, State
+from played_host import changed
 from surveys import route, rule
 
 DEFAULT = Route(4, 7, "default", via="10.0.0.1", dev="eth1")
@@ -43,19 +42,19 @@ def test_a_route_leaves_by_its_interfaces_each_once(line, devices):
     ],
 )
 def test_the_kernel_tells_routes_of_a_table_apart_by_their_key(changes, same):
-    assert (replace(DEFAULT, **changes).key == DEFAULT.key) is same
+    assert (changed(DEFAULT, **changes).key == DEFAULT.key) is same
 
 
 @pytest.mark.parametrize(
     ("given", "canonical"),
     [
         (DEFAULT, DEFAULT),
-        (replace(DEFAULT, scope=253), replace(DEFAULT, scope=253)),
+        (changed(DEFAULT, scope=253), changed(DEFAULT, scope=253)),
         (Route(6, 7, "default", scope=253), Route(6, 7, "default", metric=1024)),
         (Route(6, 7, "default", metric=5), Route(6, 7, "default", metric=5)),
         (
             Route(4, 7, "default", nexthops=(Nexthop("10.0.0.1", "eth1", 9, True),)),
-            replace(DEFAULT, onlink=True),
+            changed(DEFAULT, onlink=True),
         ),
         (
             Route(

@@ -4,6 +4,7 @@ import multihoming_reply_path as reply_path
 import pytest
 from multihoming_model import Answer, Link, LinkAddress, Route, Rule, Step
 from multihoming_reply_path import Answers, Flow
+from played_host import changed
 from surveys import rule
 
 FLOW = reply_path.Flow(4, "192.168.1.220", "203.0.113.10")
@@ -253,8 +254,8 @@ def test_the_kernel_is_asked_for_a_default_route_through_an_interface_from_each_
     ("answer", "default"),
     [
         (Answer(FAR), True),
-        (Answer(replace(FAR, dev="eth1")), False),
-        (Answer(replace(FAR, to="0.0.0.0/1")), False),
+        (Answer(changed(FAR, dev="eth1")), False),
+        (Answer(changed(FAR, to="0.0.0.0/1")), False),
         (UNREACHABLE, False),
     ],
 )
@@ -266,14 +267,14 @@ def test_an_interface_has_a_default_route_if_the_kernel_answers_with_one(answer,
 
 
 def test_an_address_of_nobody_is_delivered_nowhere():
-    assert reply_path.entrance(replace(FLOW, address="192.168.1.99"), LINKS) is None
+    assert reply_path.entrance(changed(FLOW, address="192.168.1.99"), LINKS) is None
 
 
 def test_a_virtual_interface_is_no_entrance_for_the_address_of_another():
     links = {**LINKS, "vip2": link("vip2", "192.168.1.231/24", kind="dummy")}
-    assert reply_path.entrance(replace(FLOW, address="192.168.1.231"), links) == "eth1"
+    assert reply_path.entrance(changed(FLOW, address="192.168.1.231"), links) == "eth1"
     del links["eth1"]
-    assert reply_path.entrance(replace(FLOW, address="192.168.1.231"), links) is None
+    assert reply_path.entrance(changed(FLOW, address="192.168.1.231"), links) is None
 
 
 NEAR = Route(4, 254, "203.0.113.0/24", dev="docker0")
@@ -283,11 +284,11 @@ NEAR = Route(4, 254, "203.0.113.0/24", dev="docker0")
     ("route", "near"),
     [
         (NEAR, "docker0"),
-        (replace(NEAR, dev="eth1"), None),
-        (replace(NEAR, via="10.0.0.1"), None),
-        (replace(NEAR, other=(("via", "inet6 fe80::1"),)), None),
-        (replace(NEAR, to="default"), None),
-        (replace(NEAR, type="local"), None),
+        (changed(NEAR, dev="eth1"), None),
+        (changed(NEAR, via="10.0.0.1"), None),
+        (changed(NEAR, other=(("via", "inet6 fe80::1"),)), None),
+        (changed(NEAR, to="default"), None),
+        (changed(NEAR, type="local"), None),
         (None, None),
     ],
 )
@@ -296,20 +297,20 @@ def test_a_client_is_next_to_an_interface_that_leads_to_it_without_a_router(rout
 
 
 def test_a_client_in_the_entrances_subnet_is_next_to_no_other():
-    flow = replace(FLOW, client="192.168.1.9")
+    flow = changed(FLOW, client="192.168.1.9")
     assert reply_path.neighbour(flow, LINKS, Answer(NEAR)) is None
-    astray = replace(flow, address="10.99.0.1")  # delivered nowhere
+    astray = changed(flow, address="10.99.0.1")  # delivered nowhere
     assert reply_path.neighbour(astray, LINKS, Answer(NEAR)) == "docker0"
 
 
 def test_what_the_host_asks_itself_arrives_on_lo():
-    flow = replace(FLOW, client="192.168.2.220")
+    flow = changed(FLOW, client="192.168.2.220")
     assert reply_path.arrival(flow, LINKS, "docker0", near_has_gateway=False) == "lo"
 
 
 def test_a_request_arrives_where_the_address_is_unless_the_client_is_near_another():
     assert reply_path.arrival(FLOW, LINKS, None, near_has_gateway=False) == "eth1"
-    assert reply_path.arrival(replace(FLOW, address="10.99.0.1"), LINKS, None, False) is None
+    assert reply_path.arrival(changed(FLOW, address="10.99.0.1"), LINKS, None, False) is None
 
 
 # --- which rule -------------------------------------------------------------------------------
@@ -358,7 +359,7 @@ def test_a_rule_matches_by_all_of_its_selectors(selectors, matches):
 
 def test_the_deciding_rule_leads_to_the_routes_table():
     other, mine = rule("table 7 priority 5"), rule("table 8 priority 6")
-    route = replace(FAR, table=8)
+    route = changed(FAR, table=8)
     assert reply_path.deciding([LOCAL, other, mine, MAIN], FLOW, route) == mine
     assert reply_path.deciding([LOCAL, other, MAIN], FLOW, route) is None
 
@@ -371,9 +372,9 @@ def test_local_routes_are_found_in_local_or_main(kind, first):
 
 
 def test_a_prefix_length_is_suppressed_up_to_the_limit():
-    limited = replace(MAIN, priority=9, suppress_prefixlength=24)
+    limited = changed(MAIN, priority=9, suppress_prefixlength=24)
     for length, expected in ((23, MAIN), (24, MAIN), (25, limited)):
-        route = replace(FAR, to=f"203.0.112.0/{length}")
+        route = changed(FAR, to=f"203.0.112.0/{length}")
         assert reply_path.deciding([limited, MAIN], FLOW, route) == expected
 
 
@@ -385,7 +386,7 @@ def test_a_rule_that_refuses_is_the_reason_without_a_route():
 
 def test_a_refusing_route_counts_in_the_table_of_a_rule_and_for_its_client():
     far = Route(4, 254, "default", type="blackhole")
-    elsewhere = [replace(far, table=9), replace(far, to="10.0.0.0/8")]
+    elsewhere = [changed(far, table=9), changed(far, to="10.0.0.0/8")]
     assert reply_path.refusal([MAIN], FLOW, elsewhere) == (None, None)
     assert reply_path.refusal([MAIN], FLOW, [*elsewhere, far]) == (MAIN, far)
 
@@ -425,8 +426,8 @@ def test_of_the_filters_settings_the_larger_counts(every, own, mode):
         (LOOSE, "Invalid cross-device link", None, True),
         (OFF, "Invalid cross-device link", FAR, False),
         (STRICT, "No route to host", FAR, False),
-        (STRICT, "Invalid argument", replace(FAR, dev="eth1"), False),
-        (STRICT, "Invalid argument", replace(FAR, type="local"), False),
+        (STRICT, "Invalid argument", changed(FAR, dev="eth1"), False),
+        (STRICT, "Invalid argument", changed(FAR, type="local"), False),
         (STRICT, "Invalid argument", None, True),
     ],
 )
@@ -516,7 +517,7 @@ def test_a_reply_that_leaves_elsewhere():
 def test_the_route_is_told_as_it_stands_in_the_table_of_its_rule():
     # The kernel answers with table main for what it found in a table 7 that nobody names.
     rules = [rule("table 7 priority 5")]
-    matched = Answer(replace(FAR, to="203.0.113.0/24", table=7))
+    matched = Answer(changed(FAR, to="203.0.113.0/24", table=7))
     found = result(Answer(FAR), matched, rules=rules)
     assert (found["table"], found["route"]["table"], found["route"]["to"]) == (
         7,
@@ -532,7 +533,7 @@ def test_without_a_rule_that_led_there_the_route_is_told_as_it_is():
 
 def test_what_the_host_asks_itself_meets_no_filter():
     local = Answer(Route(4, 255, "192.168.2.220", "local", dev="lo"))
-    flow = replace(FLOW, client="192.168.2.220")
+    flow = changed(FLOW, client="192.168.2.220")
     found = result(local, request=None, arrives="lo", flow=flow, mode=STRICT)
     assert (found["rp_filter"], found["symmetric"], found["dropped"]) == (None, True, False)
     assert found["rule"]["priority"] == 0
@@ -600,7 +601,7 @@ REASONS = {
         "(Invalid argument)",
     ),
     "no host": (
-        {"reply": Answer(replace(FAR, type="broadcast"))},
+        {"reply": Answer(changed(FAR, type="broadcast"))},
         "203.0.113.10 is no host: the route to it is of type broadcast",
     ),
     "no route": (
@@ -612,7 +613,7 @@ REASONS = {
         "a prohibit route for 203.0.113.0/24 in table main refuses the reply",
     ),
     "an unreachable route refuses": (
-        {"reply": UNREACHABLE, "refusing": (replace(PROHIBIT, type="unreachable", table=201),)},
+        {"reply": UNREACHABLE, "refusing": (changed(PROHIBIT, type="unreachable", table=201),)},
         "an unreachable route for 203.0.113.0/24 in table gateway1 refuses the reply",
     ),
     "a blackhole in a table without a name": (
@@ -648,4 +649,4 @@ def test_a_lost_reply_is_told_with_the_rule_and_route_that_refuse():
 def test_links_that_do_not_tell_their_flags_or_are_unknown_are_no_reason():
     links = {**LINKS, "eth1": Link("eth1", 1, True, LINKS["eth1"].addresses)}
     assert result(Answer(RIGHT), links=links)["reason"] is None
-    assert result(Answer(replace(RIGHT, dev="eth7")))["reason"] is None
+    assert result(Answer(changed(RIGHT, dev="eth7")))["reason"] is None
