@@ -209,6 +209,19 @@ def test_a_folder_that_cannot_be_written_is_an_error(minion, host, fails, way, f
     assert held(host) == before
 
 
+@pytest.mark.parametrize(("folder", "way"), READ_ONLY)
+def test_a_dry_run_says_so_too_and_what_to_do(minion, host, way, folder):
+    start, end = WAYS[way]
+    if start:
+        assert minion.state("managed", "multihoming", start)["result"] is True
+    with read_only(folder):
+        ret = minion.state("managed", "multihoming", end, test=True)
+        assert minion.call("validate", pillar=end) == ret["comment"].splitlines()
+    assert (ret["result"], ret["changes"]) == (False, {})
+    assert f"{folder}/" in ret["comment"]
+    assert "Read-only file system; remount it writable" in ret["comment"]
+
+
 def test_a_single_file_that_cannot_be_written_takes_the_others_back(host, fails):
     path = SCRIPTS / "rule6-eth1"
     path.write_text("# mine\n")

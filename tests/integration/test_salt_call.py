@@ -62,6 +62,18 @@ def test_one_command_converges_the_host(salt_call, servers):
     assert servers["alpha"].state() == before
 
 
+def test_with_more_to_read_it_tells_what_it_does(synced):
+    synced.pillar(GOOD)
+    silent = synced.raw("state.apply", "multihoming", "test=True", "-l", "info")
+    assert "rule add" not in silent.stderr
+    told = synced.raw("state.apply", "multihoming", "-l", "info")
+    assert "ip -4 rule add from" in told.stderr
+    assert "wrote /etc/iproute2/rt_tables.d/multihoming.conf" in told.stderr
+    again = synced.raw("state.apply", "multihoming", "-l", "debug")
+    assert "running: ip " in again.stderr
+    assert "rule add" not in again.stderr
+
+
 def test_kernel_settings_are_kept(synced, servers):
     alpha = servers["alpha"]
     synced.pillar({**GOOD, "sysctl": {"net.ipv4.ip_forward": 1}})

@@ -127,6 +127,23 @@ def test_sources(etc, drop_ins, names, expected):
     assert rt.sources(etc, drop_ins, names) == expected
 
 
+def test_shipped_drop_ins_come_before_ours_unless_one_of_the_same_name_hides_them():
+    share, lib = rt.SHIPPED
+    found, _ = rt.sources(
+        True,
+        True,
+        ["a.conf", "mine.conf", "hidden.txt"],
+        {share: ["z.conf", "a.conf", "hidden.txt", ".x.conf"], lib: ["mine.conf", "b.conf"]},
+    )
+    assert found == [
+        rt.ETC,
+        f"{share}/z.conf",
+        f"{lib}/b.conf",
+        f"{rt.DROP_INS}/a.conf",
+        f"{rt.DROP_INS}/mine.conf",
+    ]
+
+
 # --- whose it is ----------------------------------------------------------------------------------
 
 
