@@ -128,8 +128,7 @@ def parse_prefix(text: str) -> tuple[int, str]:
         return parse_address(text)
     family, address, length = parse_interface(text)
     bits = 32 if family == 4 else 128
-    value = int(netaddr.IPAddress(address))
-    if value & ((1 << (bits - length)) - 1):
+    if number_of(address) & ((1 << (bits - length)) - 1):
         fitting = netaddr.IPNetwork(f"{address}/{length}").cidr
         raise ValueError(f"{show(text)} has bits set beyond its length; write {fitting}")
     if length == 0:
@@ -236,7 +235,8 @@ def bounds(prefix: str) -> tuple[int, int]:
 @lru_cache(maxsize=65536)
 def number_of(address: str) -> int:
     """Return a canonical address as a number."""
-    return int(netaddr.IPAddress(address))
+    family = socket.AF_INET6 if family_of(address) == 6 else socket.AF_INET
+    return int.from_bytes(socket.inet_pton(family, address), "big")
 
 
 def parse_device(text: Any) -> str:
