@@ -112,6 +112,7 @@ MESSAGES = [
     (values.parse_device, "a" * 16, f"'{'a' * 16}' {LONG}"),
     (values.parse_device, "é" * 16, f"'{'é' * 16}' {LONG}"),
     (values.parse_device, "eth 1", f"'eth 1' {DEVICE}"),
+    (values.parse_device, "eth\udcff", f"'eth\\udcff' {DEVICE}"),
     (values.parse_device, "-eth1", f"'-eth1' {DEVICE}"),
     (values.parse_fwmark, "x", f"'x' {MARK}"),
     (values.parse_fwmark, "1/x", f"'1/x' {MARK}"),
