@@ -19,7 +19,7 @@ from multihoming_config import Config
 from multihoming_model import Found, Link, Route
 from multihoming_numbers import BOOT, RA, RENEWED
 
-# What is part of the next hop, and what of it stands in ``other``.
+# What is part of the next hop.
 _HOP = [entry for entry in attributes.ROUTE if entry.tells == attributes.HOP]
 _HOP_FIELDS = tuple(entry.field for entry in _HOP if entry.field)
 _hop = attributes.fields(_HOP)

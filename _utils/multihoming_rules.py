@@ -101,6 +101,13 @@ def loadable(rules: Iterable[Rule]) -> bool:
     return True
 
 
+def exclude_each_other(one: Rule, other: Rule) -> bool:
+    """Tell whether the kernel refuses to hold both rules, in whichever order they are added."""
+    return asked(one) in answers(other) and asked(other) in answers(one)
+
+
+# --- what a rule selects, and what it does ------------------------------------------------------
+
 _EFFECTS = [entry for entry in RULE if not entry.selects]
 _EFFECT_WORDS = {entry.word for entry in _EFFECTS if not entry.field}
 _NO_EFFECTS = {entry.field: entry.kind.nothing for entry in _EFFECTS if entry.field}
@@ -120,11 +127,6 @@ def outcome(rule: Rule) -> tuple[object, ...]:
 
 
 PLAIN_LOOKUP = outcome(Rule(4, None))
-
-
-def exclude_each_other(one: Rule, other: Rule) -> bool:
-    """Tell whether the kernel refuses to hold both rules, in whichever order they are added."""
-    return asked(one) in answers(other) and asked(other) in answers(one)
 
 
 # --- what the kernel takes for the same ---------------------------------------------------------

@@ -47,6 +47,30 @@ def printed(host, family, *command):
     return [entry for entry in shown if entry]
 
 
+ONE_FAMILY = [
+    (kind, entry.word)
+    for kind, table in (("routes", attributes.ROUTE), ("rules", attributes.RULE))
+    for entry in table
+    if len(entry.families) == 1
+]
+
+
+@pytest.mark.parametrize(("kind", "word"), ONE_FAMILY)
+def test_the_other_family_refuses_it_or_forgets_it(host, kind, word):
+    family = 10 - SAMPLES[kind][word].get("family", 4)
+    line = SAMPLES[kind][word]["line"]
+    if kind == "routes":
+        base = f"{TO[family]} {VIA[family]} dev eth1 table 201"
+    else:
+        base = "table 201 priority 30"
+    try:
+        host.ip(f"-{family}", kind[:-1], "add", *base.split(), *line.split())
+    except CommandError:
+        return
+    read = iproute2.route_from_words if kind == "routes" else iproute2.rule_from_words
+    assert (kernel.routes(201) or live(family)) == [read(base.split(), family, {})]
+
+
 # --- routes ---------------------------------------------------------------------------------------
 
 ROUTES = [entry.word for entry in attributes.ROUTE if entry.word not in NOT_HELD]

@@ -431,6 +431,22 @@ def test_a_selector_that_the_pillar_may_say_can_be_negated(entry):
         assert line._replace(invert=True) in policy_of(rooms, pillar).rules
 
 
+ONE_FAMILY = [(kind, entry) for kind, entry in ENTRIES if len(entry.families) == 1]
+
+
+@pytest.mark.parametrize(("kind", "entry"), ONE_FAMILY, ids=named)
+def test_what_one_family_only_has_says_which(kind, entry):
+    pillar = pillar_saying(kind, entry.word)
+    item = {"to": "default", "metric": 9} if kind == "routes" else {"priority": 30, "iif": "eth1"}
+    item[entry.word] = SAMPLES[kind][entry.word]["says"]
+    pillar["interfaces"]["eth1"][kind] = [item]
+    with rooms_saying(entry.word) as rooms:
+        wanted, errors = rooms.config.parse(pillar)
+        assert errors == []
+        (spec,) = getattr(wanted.interfaces["eth1"], kind)
+        assert (spec.family,) == entry.families
+
+
 UNSAID = [(kind, entry) for kind, entry in ENTRIES if not entry.pillar and not entry.field]
 
 

@@ -71,6 +71,27 @@ def test_deleting_takes_what_the_kernel_takes(given_rule, live):
     assert rules.deletes(given_rule, live) == (list(kernel) == [])
 
 
+@pytest.mark.parametrize(
+    ("given_mark", "live_mark"),
+    [
+        (None, "0x1/0x1"),
+        ("0/0x1", "0x1/0x1"),
+        ("0/0x1", "0x1"),
+        ("0/0x3", "0x1/0x1"),
+        ("0/0x1", None),
+        ("0x1/0x1", "0x1/0x1"),
+        ("0x1/0x1", "0x1"),
+        ("0x1", "0/0x1"),
+    ],
+)
+def test_deleting_compares_mark_and_mask_each_by_itself(given_mark, live_mark):
+    given_rule, live = (Rule(4, 5, 7, fwmark=mark) for mark in (given_mark, live_mark))
+    kernel = Rules([line("add", live)])
+    with contextlib.suppress(RefusedError):
+        kernel.run(line("del", given_rule))
+    assert rules.deletes(given_rule, live) == (list(kernel) == [])
+
+
 # --- overlap --------------------------------------------------------------------------------------
 
 SOURCES = [None, "10.0.0.0/30", "10.0.0.0/31", "10.0.0.1", "10.0.0.2"]
