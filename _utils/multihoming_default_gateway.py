@@ -189,13 +189,20 @@ def _switch(
     if mine and not rivals:
         return gone, []
     winner = next(iter(rivals if mine else standing), None)
+    # In place means with the winner's metric: `ip route replace` then swaps the two in one step, and
+    # no packet finds main without a default.
     new = _in_place_of(winner, family, chosen)
+    # Where the winner is of another interface's file, though, the next start will make the default
+    # with the metric of our own file: that metric now, if nothing else wins over it.
     as_scripted = new._replace(metric=_scripted(family, chosen).metric)
     if winner in gone and not any(_wins(route, as_scripted) for route in kept):
         new = as_scripted
     new = _before_advertised(new, kept)
+    # The chosen gateway's route may stand there behind the winner already; what it says stays.
     if mine and mine.metric == new.metric:
         new = mine
+    # Routes of one metric share a key, so the new one takes the place of all of them; those of
+    # router advertisements come again, and only lose.
     replaced = [route for route in standing if route == winner or route.metric == new.metric]
     return [*gone, *(route for route in replaced if route not in gone and not _is_ra(route))], [new]
 

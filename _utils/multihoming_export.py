@@ -433,8 +433,12 @@ def _ways(held: _Held, dev: str, link: Link, from_rules: Sequence[Rule]) -> Iter
     """
     whole = [_address(rule, link) for rule in from_rules]
     if whole:
+        # As people write it, with the prefix length that the interface has.
         yield _Way(dev, from_rules, whole)
+        # The table lacks the route to a subnet, which that would add: as a lone address.
         yield _Way(dev, from_rules, _with_subnets(held, dev, whole))
+        # The default says more than `gateway` can, or its gateway is on no subnet: it then differs,
+        # and what differs is told.
         yield _Way(dev, from_rules, whole, any_default=True)
 
 

@@ -269,11 +269,13 @@ def _end(text: str, at: int) -> int:
         if not char:
             raise _UnclosedError
         if char == "\\" and opener != "'":
-            at += 2
+            at += 2  # what is escaped ends nothing, but in single quotes there is no escape
         elif opener in "'`":
-            at += 1
+            at += 1  # and nothing else begins in them; within backquotes nothing is looked at
+        # Double quotes let expansions begin, which have ends of their own, quotes within and all.
         elif char == "$" and text[at + 1 : at + 2] in ("(", "{"):
             at = _end(text, at + 1)
+        # Between brackets quotes count again; braces don't nest, parentheses do.
         elif char == "`" or (opener != '"' and char in "'\"") or char == opener == "(":
             at = _end(text, at)
         else:
