@@ -53,7 +53,7 @@ def path_of_reply(address: Any, client: Any, interface: Any = None) -> dict[str,
             reply,
             matched,
             _request(asked, arrives),
-            () if reply.route else _refusing(asked, rules),
+            () if reply.route else refusing(asked, rules),
         )
         setting = functools.partial(kernel.setting, 4)
         return reply_path.result(asked, arrives, answers, links, rules, setting, names)
@@ -75,7 +75,8 @@ def _request(asked: reply_path.Flow, arrives: str | None) -> model.Answer | None
     return kernel.route_get([reply_path.ask_request(asked, arrives)])[0]
 
 
-def _refusing(asked: reply_path.Flow, rules: Sequence[model.Rule]) -> tuple[model.Route, ...]:
+def refusing(asked: reply_path.Flow, rules: Sequence[model.Rule]) -> tuple[model.Route, ...]:
+    """Ask for the routes that refuse, of the tables that a reply's rules lead to."""
     tables = [rule.table for rule in reply_path.matching(rules, asked) if rule.table]
     return kernel.refusing_routes(dict.fromkeys(tables), asked.family)
 

@@ -189,8 +189,8 @@ def _switch(
     if mine and not rivals:
         return gone, []
     winner = next(iter(rivals if mine else standing), None)
-    # In place means with the winner's metric: `ip route replace` then swaps the two in one step, and
-    # no packet finds main without a default.
+    # In place means with the winner's metric: `ip route replace` then swaps the two in one step,
+    # and no packet finds main without a default.
     new = _in_place_of(winner, family, chosen)
     # Where the winner is of another interface's file, though, the next start will make the default
     # with the metric of our own file: that metric now, if nothing else wins over it.

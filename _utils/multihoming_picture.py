@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import multihoming_ask as ask
 import multihoming_diagram as diagram
 import multihoming_kernel as kernel
-import multihoming_model as model
 import multihoming_reply_path as reply_path
 import multihoming_survey as survey_
 from multihoming_diagram import Finding, Nic, Picture, Reply
@@ -120,16 +119,11 @@ def _replies(survey: Survey, gateways: _Gateways, clients: Mapping[int, str]) ->
     for dev, flow in flows:
         rules = survey.rules[flow.family]
         reply, matched, _, request = (next(answers) for _ in range(4))
-        refusing = () if reply.route else _refusing(flow, rules)
+        refusing = () if reply.route else ask.refusing(flow, rules)
         told = reply_path.Answers(reply, matched, request, refusing)
         path = reply_path.result(flow, dev, told, survey.links, rules, setting, names)
         replies.append(_reply(dev, path))
     return tuple(replies)
-
-
-def _refusing(flow: Flow, rules: Sequence[model.Rule]) -> tuple[model.Route, ...]:
-    tables = [rule.table for rule in reply_path.matching(rules, flow) if rule.table]
-    return kernel.refusing_routes(dict.fromkeys(tables), flow.family)
 
 
 def _reply(dev: str, path: Mapping[str, Any]) -> Reply:
