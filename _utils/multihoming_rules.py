@@ -139,6 +139,7 @@ _NAMED = [entry for entry in RULE if entry.compared != BY_MASK and entry.field]
 
 _STRUCTURE = ("family", "table", "priority", "protocol", "action")
 _exact = operator.attrgetter(*_STRUCTURE, *(entry.field for entry in _EXACT))
+_all = operator.attrgetter(*_STRUCTURE, *(entry.field for entry in (*_EXACT, *_LOOSE)))
 _loose, _masked, _named = (attributes.fields(each) for each in (_LOOSE, _MASKED, _NAMED))
 _NO_WORDS = (None,) * len(_LOOSE_WORDS)
 _NOTHING_LOOSE, _NOTHING_NAMED = attributes.nothing(_LOOSE), attributes.nothing(_NAMED)
@@ -147,8 +148,9 @@ _NOTHING_LOOSE, _NOTHING_NAMED = attributes.nothing(_LOOSE), attributes.nothing(
 def asked(rule: Rule) -> tuple[object, ...]:
     """Return the key under which rule_exists() looks for a copy of ``rule``."""
     if rule.other or " " in rule.action:
-        return (*_compared(rule), _loose(rule), _loose_words(rule))
-    return (_exact(rule), (), _loose(rule), _NO_WORDS)
+        exact, other = _compared(rule)
+        return ((*exact, *_loose(rule)), other, _loose_words(rule))
+    return (_all(rule), (), _NO_WORDS)
 
 
 def answers(rule: Rule) -> set[tuple[object, ...]]:
@@ -160,13 +162,13 @@ def answers(rule: Rule) -> set[tuple[object, ...]]:
     exact, other = _compared(rule)
     words = _loosened(_loose_words(rule), _NO_WORDS) if rule.other else (_NO_WORDS,)
     return {
-        (exact, other, fields, each)
+        ((*exact, *fields), other, each)
         for fields in _loosened(_loose(rule), _NOTHING_LOOSE)
         for each in words
     }
 
 
-def _compared(rule: Rule) -> tuple[object, ...]:
+def _compared(rule: Rule) -> tuple[tuple[object, ...], tuple[object, ...]]:
     """Return what rule_exists() compares exactly; ``not`` and a goto's target are not among it."""
     if " " in rule.action:
         rule = rule._replace(action=_verb(rule))
