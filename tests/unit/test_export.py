@@ -489,7 +489,7 @@ def test_the_rules_that_every_host_has_are_not_mentioned():
         (
             "route 10.9.0.0/16 table 201 nexthop via 192.168.1.3 dev eth1 onlink "
             "nexthop via 192.168.1.4 dev eth1",
-            "onlink",
+            "has a next hop with onlink",
         ),
         ("rule fwmark 1 table 201 priority 30 realms 3", "has realms"),
         ("rule fwmark 1 table 201 priority 30 protocol kernel", "its protocol is kernel"),

@@ -173,6 +173,13 @@ def test_without_default_gateway_main_is_left_alone():
     assert done.current == done.should == ([], [])
 
 
+def test_a_goal_of_nothing_chosen_leaves_main_alone():
+    host = played_host.host({"links": LINKS, "main": ["default via 192.168.2.254 dev eth0"]})
+    outcome = decided().goal.outcome
+    goal = work.Goal({}, frozenset(), Ours(frozenset()), outcome)
+    assert not work.compare(goal, work.Seen(host.tables, host.state((), True))).pending
+
+
 def test_what_is_wrong_already_is_raised_with_the_rest():
     wanted = checked({**ETH1, "gateway": "10.0.0.1"})
     seen = played_host.host({"links": LINKS, "rt_tables": "201 other\n"}).see(wanted)
