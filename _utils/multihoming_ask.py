@@ -113,7 +113,7 @@ def export(backend_name: str = AUTO) -> dict[str, Any]:
     with as_host_error():
         links = kernel.read().links
         keepers, names = look.backends(backend_name, links, [])
-        kept = look.keep(names, keepers, links)
+        kept = look.keep(names, keepers, links, True)
         outcome = export_.export(_seen(kept, keepers))
         pillar = dict(outcome.pillar)
         if not names or names != look.in_charge(links):

@@ -129,11 +129,14 @@ class Backend(Protocol):
     def claims(self, devices: Iterable[str]) -> Mapping[str, Claim]:
         """Look which of the interfaces the manager is in charge of, and by what sign."""
 
-    def look(self, devices: Iterable[str]) -> Kept:
+    def look(self, devices: Iterable[str], default: bool = False) -> Kept:
         """Look at what the manager keeps.
 
         devices
             The interfaces of which it matters what their configuration says.
+        default
+            It matters what becomes of main's default route at the next start, whichever interface
+            it is of.
 
         Raises FileError or BackendError when something can't be read.
         """

@@ -86,12 +86,13 @@ def claims(devices: Iterable[str]) -> dict[str, Claim]:
     }
 
 
-def look(devices: Iterable[str]) -> Kept:
-    """Read the route and rule files, and the ifcfg files where any interface is asked for."""
+def look(devices: Iterable[str], default: bool = False) -> Kept:
+    """Read the route and rule files, and where anything in them is asked for the ifcfg files."""
     devices = list(devices)
-    names = [name for name in files.names(ifcfg.FOLDER) if _is_read(name, bool(devices))]
+    with_ifcfg = default or bool(devices)
+    names = [name for name in files.names(ifcfg.FOLDER) if _is_read(name, with_ifcfg)]
     paths = [os.path.join(ifcfg.FOLDER, name) for name in names]
-    paths += [ifcfg.NETWORK] if devices else []
+    paths += [ifcfg.NETWORK] if with_ifcfg else []
     texts = {path: text for path in paths if (text := files.read(path)) is not None}
     found, unreadable = ifcfg.interfaces(texts, devices) if devices else ({}, {})
     return Kept(texts, found, unreadable, _unloaded(filter(device, texts)))

@@ -19,7 +19,7 @@ def claims(_devices: Iterable[str]) -> dict[str, Claim]:
     return {}
 
 
-def look(_devices: Iterable[str]) -> Kept:
+def look(_devices: Iterable[str], _default: bool = False) -> Kept:
     """Return that nothing is kept."""
     return Kept()
 

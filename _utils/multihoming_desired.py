@@ -6,6 +6,7 @@ about a pillar that does not fit its host are born.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -448,9 +449,8 @@ def _check_twins(
                 "remove one, or write another metric"
             )
         seen[route.key] = route
-    for rule in (
-        {rule for rule in rules if rules.count(rule) > 1} if len(set(rules)) < len(rules) else ()
-    ):
+    counts = Counter(rules)
+    for rule in (rule for rule, count in counts.items() if count > 1):
         errors.append(
             f"{where}.rules: `{iproute2.text(rule)}` stands there twice (a from-rule "
             "for each address is made anyway); remove one"
@@ -461,6 +461,7 @@ def _check_twins(
 def _order_matters(where: str, rules: Sequence[Rule]) -> list[str]:
     """Name rules of one priority that overlap and do different things: their order is undefined."""
     errors = []
+    named: set[frozenset[Rule]] = set()
     by_priority: dict[tuple[int, int | None], list[Rule]] = {}
     for rule in dict.fromkeys(rules):
         by_priority.setdefault((rule.family, rule.priority), []).append(rule)
@@ -473,13 +474,16 @@ def _order_matters(where: str, rules: Sequence[Rule]) -> list[str]:
             for other in meeting(one):
                 differ = rules_.outcome(one) != rules_.outcome(other)
                 differ = differ and rules_.overlap(one, other)
-                if one is not other and (differ or rules_.exclude_each_other(one, other)):
+                pair = frozenset((one, other))
+                clash = differ or rules_.exclude_each_other(one, other)
+                if one is not other and clash and pair not in named:
+                    named.add(pair)
                     errors.append(
                         f"{where}.rules: `{iproute2.text(one)}` and "
                         f"`{iproute2.text(other)}` have the same priority, and which "
                         "comes first is undefined; give one of them a priority of its own"
                     )
-    return list(dict.fromkeys(errors))
+    return errors
 
 
 def _meeting(group: Sequence[Rule]) -> Callable[[Rule], Sequence[Rule]]:

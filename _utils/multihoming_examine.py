@@ -95,7 +95,7 @@ def _kept(wanted: config.Config, links: Iterable[str]) -> dict[str, Kept]:
     names += [
         each.backend for each in wanted.interfaces.values() if each.backend not in (None, AUTO)
     ]
-    return {name: backend.named(name).look(links) for name in dict.fromkeys(names)}
+    return {name: backend.named(name).look(links, True) for name in dict.fromkeys(names)}
 
 
 # --- gateways ---------------------------------------------------------------------------------

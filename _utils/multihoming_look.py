@@ -45,26 +45,28 @@ def look(wanted: config.Config, scope: frozenset[str] | None, errors: list[str])
     ids = work.ids_to_read(tables, wanted, scope)
     state = kernel.read(sorted(ids), defaults=work.needs_defaults(wanted))
     keepers, names = _keepers(wanted, state.links, errors)
-    kept = keep(names, keepers, work.devices_to_read(wanted, state.links))
+    chosen = wanted.default_gateway is not None
+    kept = keep(names, keepers, work.devices_to_read(wanted, state.links), chosen)
     return Seen(tables, state, keepers, kept)
 
 
 def again(goal: Goal, seen: Seen) -> Seen:
     """Read once more what the outcome is compared with."""
     state = kernel.read(sorted(goal.ours.tables), defaults=goal.chosen is not None)
-    devices = [goal.chosen.interface] if goal.chosen else []
-    return Seen(read_tables(), state, seen.keepers, keep(seen.kept, seen.keepers, devices))
+    kept = keep(seen.kept, seen.keepers, [], goal.chosen is not None)
+    return Seen(read_tables(), state, seen.keepers, kept)
 
 
 def keep(
-    names: Iterable[str], keepers: Mapping[str, str], devices: Iterable[str]
+    names: Iterable[str],
+    keepers: Mapping[str, str],
+    devices: Iterable[str],
+    default: bool = False,
 ) -> dict[str, Kept]:
     """Return what backends keep: of each the interfaces among ``devices`` that are its own."""
     devices = list(devices)
-    return {
-        name: backend_.named(name).look([dev for dev in devices if keepers.get(dev) == name])
-        for name in names
-    }
+    own = {name: [dev for dev in devices if keepers.get(dev) == name] for name in names}
+    return {name: backend_.named(name).look(mine, default) for name, mine in own.items()}
 
 
 def claims(devices: Iterable[str]) -> dict[str, Mapping[str, Claim]]:

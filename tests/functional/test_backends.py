@@ -135,6 +135,20 @@ def test_what_the_interface_says_goes_before_what_the_host_says(host, converge):
     assert scripted() == ["route-eth1", "route6-eth1", "rule-eth1", "rule6-eth1"]
 
 
+def test_the_default_gateway_of_one_manager_is_known_to_the_other(host, converge):
+    (SCRIPTS / "ifcfg-eth0").write_text(
+        "IPADDR=192.168.2.220\nPREFIX=24\nGATEWAY=192.168.2.254\n"
+        "IPV6ADDR=2001:db8:2::220/64\nIPV6_DEFAULTGW=2001:db8:2::254\n"
+    )
+    network = Path("/etc/sysconfig/network")
+    network.write_text("NETWORKING=yes\n")
+    converge({**two(), "default_gateway": "eth1"})
+    assert network.read_text() == "NETWORKING=yes\nGATEWAYDEV=eth1\nIPV6_DEFAULTDEV=eth1\n"
+    assert [route["dev"] for route in live.routes(host, 254) if route["dst"] == "default"] == [
+        "eth1"
+    ]
+
+
 def test_what_the_host_says_goes_before_claims(converge):
     converge({**two(), "backend": "network-scripts"})
     assert len(scripted()) == 8
@@ -172,9 +186,9 @@ def test_a_slow_manager_is_waited_for(host, minion, monkeypatch):
     real = json_backend.look
     stale = real([])
 
-    def slow(devices):
-        looks.append(devices)
-        return stale if 1 < len(looks) <= 3 else real(devices)
+    def slow(*asked):
+        looks.append(asked)
+        return stale if 1 < len(looks) <= 3 else real(*asked)
 
     monkeypatch.setattr(json_backend, "look", slow)
     ret = minion.state("managed", "multihoming", pillar())
@@ -187,7 +201,7 @@ def test_a_manager_that_never_takes_an_edit_over_is_an_error_and_all_goes_back(
 ):
     before = sorted(live.kernel(host)), live.texts()
     stale = json_backend.look([])
-    monkeypatch.setattr(json_backend, "look", lambda _: stale)
+    monkeypatch.setattr(json_backend, "look", lambda *_: stale)
     ret = minion.state("managed", "multihoming", pillar())
     assert ret["result"] is False
     assert f"did not hold; still differing: {PLACE}" in ret["comment"]

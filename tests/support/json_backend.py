@@ -21,7 +21,7 @@ def claims(devices):
     return {dev: Claim(PLACE) for dev in devices if text and dev in json.loads(text)}
 
 
-def look(devices):
+def look(devices, default=False):
     text = files.read(PLACE)
     return Kept({} if text is None else {PLACE: text}, {dev: Said() for dev in devices})
 

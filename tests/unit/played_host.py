@@ -129,20 +129,20 @@ class Host:
         ids = work.ids_to_read(self.tables, wanted, scope)
         state = self.state(ids, work.needs_defaults(wanted))
         keepers, names = self._keepers(wanted, [] if errors is None else errors)
-        kept = self._kept(names, keepers, work.devices_to_read(wanted, self.links))
+        chosen = wanted.default_gateway is not None
+        kept = self._kept(names, keepers, work.devices_to_read(wanted, self.links), chosen)
         return work.Seen(self.tables, state, keepers, kept)
 
     def see_again(self, goal, seen):
         """Return what the outcome of a run is compared with."""
         state = self.state(goal.ours.tables, goal.chosen is not None)
-        devices = [goal.chosen.interface] if goal.chosen else []
-        kept = self._kept(seen.kept, seen.keepers, devices)
+        kept = self._kept(seen.kept, seen.keepers, [], goal.chosen is not None)
         return work.Seen(self.tables, state, seen.keepers, kept)
 
     def see_all(self, wanted):
         """Return what an export is made of, as multihoming_ask does."""
         keepers, names = self._keepers(wanted, [])
-        kept = self._kept(names, keepers, list(self.links))
+        kept = self._kept(names, keepers, list(self.links), True)
         lines = work.lines_of(work.Seen(self.tables, None, keepers, kept), self.tables.ids)
         served = work.served(lines, None, self.tables.ids)
         used = {int(live["table"]) for found in self.kernel.routes.values() for live in found.live}
@@ -200,21 +200,21 @@ class Host:
         names = dict.fromkeys([*claiming, *named, *found.values()])
         return {dev: found.get(dev, backend.NONE) for dev in devices}, names
 
-    def _kept(self, names, keepers, devices):
+    def _kept(self, names, keepers, devices, default=False):
         own = {name: [dev for dev in devices if keepers.get(dev) == name] for name in names}
         kept = {name: Kept() for name in names}
         if "network-scripts" in kept:
-            kept["network-scripts"] = self._scripts(own["network-scripts"])
+            kept["network-scripts"] = self._scripts(own["network-scripts"], default)
         if "profiles" in kept:
             kept["profiles"] = profiles_backend.kept(self.texts, own["profiles"])
         return kept
 
-    def _scripts(self, devices):
+    def _scripts(self, devices, default=False):
         texts = {
             path: text
             for path, text in self.texts.items()
             if path.startswith("/etc/sysconfig/")
-            if devices or network_scripts.device(path)
+            if devices or default or network_scripts.device(path)
         }
         found, unreadable = ifcfg.interfaces(texts, devices) if devices else ({}, {})
         return Kept(texts, found, unreadable)
