@@ -179,7 +179,7 @@ def render(
     for path in dict.fromkeys(paths):
         text = kept.texts.get(path, "")
         items = _items(path, policies.get(device(path) or ""))
-        after = _render(path, text, items, known, names)
+        after = _render(path, text, items, known, names) if text or items else ""
         if after != text:
             edits.append(Edit(NAME, path, kept.texts.get(path), after or None))
     if default:

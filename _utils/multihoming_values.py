@@ -82,6 +82,10 @@ def parse_address(text: str) -> tuple[int, str]:
 
     Raises ValueError when ``text`` is not a whole IPv4 or IPv6 address.
     """
+    try:  # most are IPv4, and the C library reads these as strictly, at a tenth of the cost
+        return 4, socket.inet_ntop(socket.AF_INET, socket.inet_pton(socket.AF_INET, text))
+    except (OSError, ValueError, TypeError):
+        pass
     try:
         address = netaddr.IPAddress(str(text), flags=netaddr.INET_PTON)
     except (netaddr.AddrFormatError, ValueError, TypeError):
@@ -210,17 +214,21 @@ def parse_gateway(value: Any) -> tuple[int, str]:
     if "/" in value:
         raise ValueError(f"{show(value)} has a prefix length; write {value.partition('/')[0]}")
     family, address = parse_address(value)
-    parsed = netaddr.IPAddress(address)
-    what = None
-    if parsed.is_multicast():
-        what = "a multicast address"
-    elif parsed.is_loopback():
-        what = "the host's own loopback"
-    elif address in NO_HOST:
-        what = "not a host's address"
+    what = _no_router(address)
     if what:
         raise ValueError(f"{show(value)} is {what}; write the router's address on this network")
     return family, address
+
+
+@lru_cache(maxsize=65536)
+def _no_router(address: str) -> str:
+    """Return why no router can have an address, empty when one can."""
+    parsed = netaddr.IPAddress(address)
+    if parsed.is_multicast():
+        return "a multicast address"
+    if parsed.is_loopback():
+        return "the host's own loopback"
+    return "not a host's address" if address in NO_HOST else ""
 
 
 # --- names, numbers, selectors ----------------------------------------------------------------
