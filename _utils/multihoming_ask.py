@@ -10,9 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import multihoming_config as config
 import multihoming_desired as desired
-import multihoming_diagnose as diagnose
 import multihoming_examine as examine_
 import multihoming_export as export_
 import multihoming_host as host
@@ -21,7 +19,6 @@ import multihoming_look as look
 import multihoming_model as model
 import multihoming_reply_path as reply_path
 import multihoming_rt_tables as rt_tables
-import multihoming_survey as survey
 import multihoming_work as work
 from multihoming_backend import AUTO, NONE, Kept, Said, named
 from multihoming_errors import ContentError, HostError, as_host_error
@@ -53,7 +50,7 @@ def path_of_reply(address: Any, client: Any, interface: Any = None) -> dict[str,
             reply,
             matched,
             _request(asked, arrives),
-            () if reply.route else refusing(asked, rules),
+            () if reply.route else examine_.refusing(asked, rules),
         )
         setting = functools.partial(kernel.setting, 4)
         return reply_path.result(asked, arrives, answers, links, rules, setting, names)
@@ -75,12 +72,6 @@ def _request(asked: reply_path.Flow, arrives: str | None) -> model.Answer | None
     return kernel.route_get([reply_path.ask_request(asked, arrives)])[0]
 
 
-def refusing(asked: reply_path.Flow, rules: Sequence[model.Rule]) -> tuple[model.Route, ...]:
-    """Ask for the routes that refuse, of the tables that a reply's rules lead to."""
-    tables = [rule.table for rule in reply_path.matching(rules, asked) if rule.table]
-    return kernel.refusing_routes(dict.fromkeys(tables), asked.family)
-
-
 def findings(data: Any, there: bool) -> list[Finding]:
     """Return what is wrong with this host, the worst first; see ``multihoming.diagnose``.
 
@@ -89,16 +80,7 @@ def findings(data: Any, there: bool) -> list[Finding]:
 
     Raises HostError when the host can't be looked at.
     """
-    return examine(data, there)[1]
-
-
-def examine(data: Any, there: bool) -> tuple[survey.Survey, list[Finding]]:
-    """Return what this host is, with the findings; arguments and errors as in ``findings``."""
-    with as_host_error():
-        wanted, errors = config.parse(data) if there else (config.Config(), [])
-        taken = examine_.take(look.read_tables().ids, wanted)
-        found = [diagnose.invalid_pillar(errors)] if errors else []
-        return taken, found + diagnose.findings(taken)
+    return examine_.examine(data, there)[1]
 
 
 # --- what is there already --------------------------------------------------------------------

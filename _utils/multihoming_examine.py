@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import multihoming_backend as backend
 import multihoming_config as config
+import multihoming_diagnose as diagnose
 import multihoming_kernel as kernel
 import multihoming_look as look
 import multihoming_neighbours as neighbours
@@ -18,6 +20,8 @@ import multihoming_reply_path as reply_path
 import multihoming_values as values
 import netaddr
 from multihoming_backend import AUTO, Kept
+from multihoming_errors import as_host_error
+from multihoming_finding import Finding
 from multihoming_model import Link, Route, Rule, Step
 from multihoming_numbers import MAIN, NOT_OF_DAEMONS, RESERVED_TABLES
 from multihoming_reply_path import Flow
@@ -31,6 +35,21 @@ _MOST_OF_MAIN = 2000
 # Kinds of links (`ip -details link`) that lead to other hosts like a NIC, which has none.
 _NICS = ("", "veth", "vlan", "bond", "team", "macvlan", "ipvlan")
 _SETTINGS = ("rp_filter", "arp_ignore", "arp_announce", "arp_filter")
+
+
+def examine(data: Any, there: bool) -> tuple[Survey, list[Finding]]:
+    """Return what this host is, and what is wrong with it, the worst first.
+
+    data, there
+        The pillar's ``multihoming``, and whether there is one.
+
+    Raises HostError when the host can't be looked at.
+    """
+    with as_host_error():
+        wanted, errors = config.parse(data) if there else (config.Config(), [])
+        taken = take(look.read_tables().ids, wanted)
+        found = [diagnose.invalid_pillar(errors)] if errors else []
+        return taken, found + diagnose.findings(taken)
 
 
 def take(tables: Mapping[str, int], wanted: config.Config) -> Survey:
@@ -340,3 +359,12 @@ def _ephemeral_ports() -> tuple[int, int]:
     except (OSError, ValueError):
         return 32768, 60999
     return low, high
+
+
+# --- why there is no way --------------------------------------------------------------------------
+
+
+def refusing(asked: reply_path.Flow, rules: Sequence[Rule]) -> tuple[Route, ...]:
+    """Ask for the routes that refuse, of the tables that a reply's rules lead to."""
+    tables = [rule.table for rule in reply_path.matching(rules, asked) if rule.table]
+    return kernel.refusing_routes(dict.fromkeys(tables), asked.family)

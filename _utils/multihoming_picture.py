@@ -6,8 +6,8 @@ import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import multihoming_ask as ask
 import multihoming_diagram as diagram
+import multihoming_examine as examine
 import multihoming_kernel as kernel
 import multihoming_reply_path as reply_path
 import multihoming_survey as survey_
@@ -41,7 +41,7 @@ def draw(format: Any, data: Any, there: bool, name: str) -> str:
 
 def picture(data: Any, there: bool, name: str) -> Picture:
     """Return what there is to draw; arguments and errors as in ``draw``."""
-    survey, found = ask.examine(data, there)
+    survey, found = examine.examine(data, there)
     gateways = _gateways(survey)
     clients = {family: survey_.far_client(family, survey.routes) for family in survey.families}
     replies = _replies(survey, gateways, clients)
@@ -119,7 +119,7 @@ def _replies(survey: Survey, gateways: _Gateways, clients: Mapping[int, str]) ->
     for dev, flow in flows:
         rules = survey.rules[flow.family]
         reply, matched, _, request = (next(answers) for _ in range(4))
-        refusing = () if reply.route else ask.refusing(flow, rules)
+        refusing = () if reply.route else examine.refusing(flow, rules)
         told = reply_path.Answers(reply, matched, request, refusing)
         path = reply_path.result(flow, dev, told, survey.links, rules, setting, names)
         replies.append(_reply(dev, path))
