@@ -170,6 +170,9 @@ def parse_loose_prefix(text: str, family: int) -> str | None:
 @lru_cache(maxsize=65536)
 def network_of(address: str, length: int) -> str:
     """Return the canonical prefix that an interface address lies in."""
+    if family_of(address) == 4 and 0 < length < 32:  # as most are
+        number = number_of(address) >> 32 - length << 32 - length
+        return f"{socket.inet_ntop(socket.AF_INET, number.to_bytes(4, 'big'))}/{length}"
     return parse_prefix(str(netaddr.IPNetwork(f"{address}/{length}").cidr))[1]
 
 

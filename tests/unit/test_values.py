@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections import OrderedDict
 from types import MappingProxyType
 
 import multihoming_values as values
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from multihoming_values import Address
 
 ADDRESS = "is not an IP address; write one like 192.168.1.254 or 2001:db8::1"
@@ -246,3 +249,36 @@ def test_the_family_of_an_address_or_prefix():
 
 def test_a_mark_is_printed_hexadecimal_but_for_0():
     assert [values.hex_number(number) for number in (0, 1, 255)] == ["0", "0x1", "0xff"]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 32))
+def test_the_network_of_an_ipv4_address_is_what_the_standard_library_says(number, length):
+    address = str(ipaddress.IPv4Address(number))
+    network = ipaddress.ip_network(f"{address}/{length}", strict=False)
+    own = values.Address(4, address, length)
+    shown = {0: "default", 32: address}.get(length, str(network))
+    assert own.network == shown
+    if length:
+        assert values.bounds(own.network) == (
+            int(network.network_address),
+            int(network.broadcast_address),
+        )
+
+
+@given(st.integers(0, 2**128 - 1), st.integers(1, 128))
+def test_the_network_of_an_ipv6_address_is_what_the_standard_library_says(number, length):
+    address = values.parse_address(str(ipaddress.IPv6Address(number)))[1]
+    network = ipaddress.ip_network(f"{address}/{length}", strict=False)
+    first, last = values.bounds(values.network_of(address, length))
+    assert (first, last) == (int(network.network_address), int(network.broadcast_address))
+
+
+@given(st.text(alphabet="0123456789.", max_size=16))
+def test_an_ipv4_address_is_read_as_the_standard_library_reads_it(text):
+    try:
+        expected = str(ipaddress.IPv4Address(text))
+    except ValueError:
+        with pytest.raises(ValueError, match="is not an IP address"):
+            values.parse_address(text)
+    else:
+        assert values.parse_address(text) == (4, expected)
