@@ -256,6 +256,7 @@ def validate(
     default_gateway=None,
     sysctl=None,
     backend=None,
+    take_over=None,
 ):
     """
     Return what is wrong with this minion's pillar, as a list of messages; empty when it is good.
@@ -287,6 +288,7 @@ def desired(
     default_gateway=None,
     sysctl=None,
     backend=None,
+    take_over=None,
 ):
     """
     Return what the pillar comes to on this host, after defaults and discovery.
@@ -332,6 +334,7 @@ def plan(
     default_gateway=None,
     sysctl=None,
     backend=None,
+    take_over=None,
 ):
     """
     Return what ``apply`` would do, without doing it. All values are empty when there is nothing.
@@ -371,6 +374,7 @@ def apply(
     default_gateway=None,
     sysctl=None,
     backend=None,
+    take_over=None,
 ):
     """
     Make the host what the pillar says, verify it, and return what was done, as ``plan`` does.
@@ -451,6 +455,7 @@ def diagnose(
     default_gateway=None,
     sysctl=None,
     backend=None,
+    take_over=None,
 ):
     """
     Return what is wrong with this host's routing, as a list of findings, the worst first.
@@ -505,6 +510,7 @@ def diagram(
     default_gateway=None,
     sysctl=None,
     backend=None,
+    take_over=None,
 ):
     """
     Return the paths of this host as a picture: which way the reply to each request goes.

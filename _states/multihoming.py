@@ -70,6 +70,7 @@ def managed(
     default_gateway=None,
     sysctl=None,
     backend=None,
+    take_over=None,
 ):
     """
     Keep the policy routing of the whole host: tables, rules, routes and the files behind them.
@@ -86,7 +87,7 @@ def managed(
 
     interfaces
         Interface -> ``table``, ``addresses``, ``gateway``, ``onlink``, ``priority``, ``routes``,
-        ``rules``, ``keep_main_routes``, ``optional``; see README.md.
+        ``rules``, ``keep_main_routes``, ``subnet_routes``, ``optional``; see README.md.
 
     priority
         Priority of the from-rules, 20000 by default.
@@ -102,6 +103,10 @@ def managed(
 
     backend
         ``auto`` (default), ``network-scripts`` or ``none``.
+
+    take_over
+        What stands in a table that was not managed before, and is not declared, may go. By default
+        that is an error which lists it.
 
     .. code-block:: yaml
 
@@ -119,6 +124,7 @@ def managed(
         "default_gateway": default_gateway,
         "sysctl": sysctl,
         "backend": backend,
+        "take_over": take_over,
     }
     ret = {"name": name, "result": True, "changes": {}, "comment": ""}
     try:
@@ -138,10 +144,12 @@ def interface_present(
     onlink=None,
     priority=None,
     keep_main_routes=None,
+    subnet_routes=None,
     routes=None,
     rules=None,
     optional=None,
     backend="auto",
+    take_over=False,
 ):
     """
     Keep the policy of one interface, and touch nothing else.
@@ -150,17 +158,21 @@ def interface_present(
         The interface.
 
     table
-        The name of its table.
+        The name of its table. What stands in another one that served the interface before goes
+        away; the name of that stays in rt_tables.
 
     table_id
         The table's id. May be left out when the name is in rt_tables, for example through
         ``multihoming.table_present``; with it, ``test=True`` can predict a fresh host too.
 
-    addresses, gateway, onlink, priority, keep_main_routes, routes, rules, optional
+    addresses, gateway, onlink, priority, keep_main_routes, subnet_routes, routes, rules, optional
         As in the pillar's ``interfaces``; see README.md.
 
     backend
         ``auto`` (default), ``network-scripts`` or ``none``.
+
+    take_over
+        What stands in the table, was not managed before and is not declared, may go.
 
     .. code-block:: yaml
 
@@ -177,6 +189,7 @@ def interface_present(
         "onlink": onlink,
         "priority": priority,
         "keep_main_routes": keep_main_routes,
+        "subnet_routes": subnet_routes,
         "routes": routes,
         "rules": rules,
         "optional": optional,
@@ -191,8 +204,9 @@ def interface_present(
             "tables": {table: known.get(table) if table_id is None else table_id},
             "interfaces": {name: entry},
             "backend": backend,
+            "take_over": take_over,
         }
-        return _report(ret, _run(data, [table]))
+        return _report(ret, _run(data, [table, *host.tables_of(name, backend)]))
     except ExpectedError as err:
         return {**ret, "result": False, "comment": str(err)}
 
@@ -207,7 +221,7 @@ def interface_absent(name, table=None, backend="auto"):
         The interface. It need not exist any more.
 
     table
-        The name of its table; by default the owned table that files or live routes show.
+        The name of its table; by default the owned one that is recorded in rt_tables as its.
 
     backend
         ``auto`` (default), ``network-scripts`` or ``none``.
@@ -219,7 +233,7 @@ def interface_absent(name, table=None, backend="auto"):
     """
     ret = {"name": name, "result": True, "changes": {}, "comment": ""}
     try:
-        tables = [table] if table else host.tables_of(name, backend)
+        tables = [host.check_table_of(name, table)] if table else host.tables_of(name, backend)
         data = {"tables": {}, "interfaces": {}, "backend": backend}
         return _report(ret, _run(data, tables))
     except ExpectedError as err:

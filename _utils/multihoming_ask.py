@@ -5,6 +5,7 @@ Brings the rooms together like ``multihoming_host``; nothing is changed.
 
 from __future__ import annotations
 
+import difflib
 import functools
 import os
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,7 @@ from multihoming_backend import AUTO, NONE, Kept, Said, named
 from multihoming_errors import ContentError, HostError, as_host_error
 from multihoming_finding import Finding
 from multihoming_model import Found
-from multihoming_numbers import BY_HAND, RESERVED_TABLES
+from multihoming_numbers import PEOPLES, RESERVED_TABLES
 
 
 def path_of_reply(address: Any, client: Any, interface: Any = None) -> dict[str, Any]:
@@ -113,7 +114,7 @@ def _seen(kept: Mapping[str, Kept], keepers: Mapping[str, str]) -> export_.Seen:
     tables = look.read_tables()
     lines = [line for name, each in kept.items() for line in named(name).lines(each, tables.ids)]
     served = work.served(lines, None, tables.ids)
-    used = export_.tables_in_use(kernel.read().rules) | kernel.tables(BY_HAND) | served.keys()
+    used = export_.tables_in_use(kernel.read().rules) | kernel.tables(PEOPLES) | served.keys()
     state = kernel.read(used - RESERVED_TABLES.keys(), defaults=True)
     return export_.Seen(
         state.links,
@@ -168,7 +169,7 @@ def _default_gateway(
 def _trial(pillar: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """Return what the pillar would change on this host, and what it would only write down."""
     try:
-        report = host.look(pillar).report
+        report = host.look({**pillar, "take_over": True}).report
     except HostError as err:
         return [f"this pillar would be refused: {error}" for error in err.errors], []
     changes = [f"would change: `{command}`" for command in report["commands"]]
@@ -179,7 +180,27 @@ def _trial(pillar: Mapping[str, Any]) -> tuple[list[str], list[str]]:
         else:
             notes.append(f"rt_tables would call table {ids['new']} {name}")
     for path, diff in report["files"].items():
-        lines = [] if path.startswith(os.path.dirname(rt_tables.ETC)) else diff.splitlines()[2:]
-        changes += [f"would change: {path} without `{x[1:]}`" for x in lines if x[:1] == "-"]
-        notes += [f"{path} would say `{x[1:]}`" for x in lines if x[:1] == "+"]
+        if not path.startswith(os.path.dirname(rt_tables.ETC)):
+            pairs = _paired(diff.splitlines()[2:])
+            changes += [
+                f"would change: {path}: `{old}` becomes `{new}`"
+                if new
+                else f"would change: {path} without `{old}`"
+                for old, new in pairs
+                if old
+            ]
+            notes += [f"{path} would say `{new}`" for old, new in pairs if not old]
     return changes, notes
+
+
+def _paired(lines: Sequence[str]) -> list[tuple[str, str]]:
+    """Return (line that goes, line that comes in its place) of a diff; one may be empty."""
+    going = [line[1:] for line in lines if line[:1] == "-"]
+    coming = [line[1:] for line in lines if line[:1] == "+"]
+    pairs = []
+    for old in going:
+        new = next(iter(difflib.get_close_matches(old, coming, 1, 0.5)), "")
+        if new:
+            coming.remove(new)
+        pairs.append((old, new))
+    return pairs + [("", new) for new in coming]

@@ -125,6 +125,8 @@ class Backend(Protocol):
     STAMPS: Stamps
     PATIENCE: float
     """For how many seconds the manager may need to take over an edit; 0 when it takes none."""
+    FOLDERS: Sequence[str]
+    """Where ``write`` makes files, each ending in a slash: what killed runs left there goes."""
 
     def claims(self, devices: Iterable[str]) -> Mapping[str, Claim]:
         """Look which of the interfaces the manager is in charge of, and by what sign."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import multihoming_files as files
@@ -19,6 +19,7 @@ import multihoming_iproute2 as iproute2
 import multihoming_model as model
 import multihoming_rules as rules_
 import multihoming_shell as shell
+import multihoming_values as values
 from multihoming_backend import Backend, Claim, Default, Kept, Line, Stamps
 from multihoming_edit import Edit
 from multihoming_errors import ContentError
@@ -29,6 +30,7 @@ from multihoming_values import network_of, parse_interface
 NAME = "network-scripts"
 STAMPS = Stamps()  # the scripts run plain `ip route add` and `ip rule add`
 PATIENCE = 0.0
+FOLDERS: Sequence[str] = (f"{ifcfg.FOLDER}/", "/etc/sysconfig/")
 
 _KINDS = ("route", "route6", "rule", "rule6")
 _FILE = re.compile(r"(route6?|rule6?)-(.+)")
@@ -232,23 +234,99 @@ def _render(
     written = dict(zip(block, items, strict=True))
     lines = [_line(path, raw, known, written) for raw in _logical_lines(text)]
     sourced = _kind(path).startswith("route") and _SOURCED.search(text)
-    ours = [line.item for line in lines if line.ours]
+    ours = [line for line in lines if line.ours]
     if sourced and not ours and not items:
         return text
-    as_written = [line.raw for line in lines if line.ours] == block
-    if not sourced and (as_written or _as_wanted(ours, items)):
+    if not sourced and ([line.raw for line in ours] == block or _as_wanted(ours, items)):
         return text
     if sourced:
         lines = _converted(path, text, lines)
-    return _replaced(lines, block)
+    texts = dict(zip(items, block, strict=True))
+    standing = {model.unordered(line.item) for line in lines if line.ours and line.item}
+    merged = _merged(lines, texts)
+    if not _is_loadable(merged, standing):
+        merged = _in_one_block(merged, items)
+    return "\n".join(line.raw for line in merged)
 
 
-def _as_wanted(
-    ours: Sequence[model.Route | model.Rule | None], items: Sequence[model.Route | model.Rule]
-) -> bool:
-    if len(ours) != len(items) or set(ours) != set(items):
+def _as_wanted(ours: Sequence[_Line], items: Sequence[model.Route | model.Rule]) -> bool:
+    said = {model.unordered(line.item) for line in ours if line.item}
+    if len(ours) != len(items) or said != set(map(model.unordered, items)):
         return False
-    return rules_.loadable(item for item in ours if isinstance(item, model.Rule))
+    return _is_loadable(ours, said)
+
+
+def _is_loadable(lines: Sequence[_Line], standing: Collection[Any]) -> bool:
+    """Tell whether the loader can add what lines of ours say in their order.
+
+    standing
+        What was in the file before: it needs no new route to reach its gateways.
+    """
+    items = [line.item for line in lines if line.ours and line.item]
+    if not rules_.loadable(item for item in items if isinstance(item, model.Rule)):
+        return False
+    new = [item for item in items if model.unordered(item) not in standing]
+    later: dict[Any, Any] = {
+        item: values.network(item.to)
+        for item in new
+        if isinstance(item, model.Route) and not _next_hops(item) and item.to != "default"
+    }
+    for item in items if later else ():
+        later.pop(item, None)
+        if any(via in network for via in _next_hops(item) for network in later.values()):
+            return False
+    return True
+
+
+def _next_hops(item: Any) -> list[str]:
+    if isinstance(item, model.Rule):
+        return []
+    hops = (item.via, *(hop.via for hop in item.nexthops))
+    return [via for via in hops if via and not values.is_link_local(via)]
+
+
+def _merged(lines: Sequence[_Line], texts: Mapping[model.Route | model.Rule, str]) -> list[_Line]:
+    """Return the lines, those of ours that mean what they should as they are.
+
+    texts
+        What the file has to hold -> the line for it, in an order in which it can be loaded.
+
+    What is new comes where something of ours goes, else beside our other lines, else at the end.
+    """
+    wanted = {model.unordered(item): _Line(raw, True, item) for item, raw in texts.items()}
+    missing = dict(wanted)
+    stays = [
+        not line.ours or missing.pop(model.unordered(line.item), None) is not None for line in lines
+    ]
+    new, going = [*missing.values()], len(lines) - sum(stays)
+    merged: list[_Line] = []
+    for line, stay in zip(lines, stays, strict=True):
+        going -= not stay
+        # The last of the places takes all that is left.
+        count = 0 if stay else 1 if going else len(new)
+        merged += [line] if stay else new[:count]
+        new = new[count:]
+    if not any(line.ours for line in merged):
+        return [*merged[:-1], *new, *merged[-1:]]
+    order = {key: number for number, key in enumerate(wanted)}
+    for line in new:
+        merged.insert(_place(line, merged, order), line)
+    return merged
+
+
+def _place(new: _Line, lines: Sequence[_Line], order: Mapping[Any, int]) -> int:
+    """Return where a line goes: before the first of ours that it goes before in ``order``."""
+    number = order[model.unordered(new.item)]
+    ours = [(n, order[model.unordered(line.item)]) for n, line in enumerate(lines) if line.ours]
+    return next((n for n, other in ours if other > number), ours[-1][0] + 1)
+
+
+def _in_one_block(lines: Sequence[_Line], items: Iterable[model.Route | model.Rule]) -> list[_Line]:
+    """Return the lines with ours where the first of them stands, in the order of ``items``."""
+    ours = {model.unordered(line.item): line for line in lines if line.ours}
+    place = next(number for number, line in enumerate(lines) if line.ours)
+    block = [ours[model.unordered(item)] for item in items]
+    return [*lines[:place], *block, *(line for line in lines[place:] if not line.ours)]
 
 
 def _logical_lines(text: str) -> list[str]:
@@ -270,21 +348,7 @@ def _words(raw: str) -> list[str]:
 
 
 def _text(item: model.Route | model.Rule, names: Mapping[int, str]) -> str:
-    name = names.get(item.table or 0)
-    if isinstance(item, model.Rule):
-        return iproute2.text(item, name)
-    return iproute2.text(item, name)
-
-
-def _replaced(lines: Sequence[_Line], block: list[str]) -> str:
-    """Put our block where our first line stood, else at the end."""
-    place = next((index for index, line in enumerate(lines) if line.ours), len(lines))
-    before = [line.raw for line in lines[:place]]
-    after = [line.raw for line in lines[place:] if not line.ours]
-    while before and not before[-1] and not any(after):
-        before.pop()
-    kept = "\n".join([*before, *block, *after]).rstrip("\n")
-    return f"{kept}\n" if kept else ""
+    return iproute2.text(item, names.get(item.table or 0))
 
 
 def _table(path: str, raw: str, tables: Mapping[str, int]) -> int | None:
@@ -363,12 +427,12 @@ def _is_loaded(name: str, count: int) -> bool:
     return bool(match) and int(match[1]) < count  # type: ignore[index]
 
 
-def _sourced_routes(path: str, values: Mapping[str, str]) -> list[str]:
+def _sourced_routes(path: str, said: Mapping[str, str]) -> list[str]:
     routes: list[str] = []
-    while address := ifcfg.read(values, f"ADDRESS{len(routes)}"):
+    while address := ifcfg.read(said, f"ADDRESS{len(routes)}"):
         number = len(routes)
-        mask = ifcfg.read(values, f"NETMASK{number}") or ifcfg.classful(address)
-        gateway = ifcfg.read(values, f"GATEWAY{number}")
+        mask = ifcfg.read(said, f"NETMASK{number}") or ifcfg.classful(address)
+        gateway = ifcfg.read(said, f"GATEWAY{number}")
         try:
             _, host, length = parse_interface(f"{address}/{mask}")
             via = f" via {ifcfg.next_hop(gateway, 4)}" if gateway else ""

@@ -12,6 +12,7 @@ from multihoming_model import Route
 NAME = "none"
 STAMPS = Stamps()
 PATIENCE = 0.0
+FOLDERS: Sequence[str] = ()
 
 
 def claims(_devices: Iterable[str]) -> dict[str, Claim]:

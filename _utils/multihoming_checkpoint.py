@@ -152,14 +152,19 @@ def roll_back(checkpoint: Checkpoint) -> str:
 
 
 def _undo(edits: Sequence[Edit]) -> list[str]:
-    """Take edits back, the last first, whether they were made or not."""
-    trouble = []
+    """Take edits back, the last first, whether they were made or not.
+
+    What can't be taken back because it was not made does not matter where an earlier edit of the
+    same place can: the place is then as it was before both.
+    """
+    trouble: dict[str, str] = {}
     for edit in reversed(edits):
+        trouble.pop(edit.place, None)
         try:
             write([inverse(edit)])
         except ExpectedError as err:
-            trouble.append(str(err))
-    return trouble
+            trouble[edit.place] = str(err)
+    return [*trouble.values()]
 
 
 def write(edits: Iterable[Edit]) -> None:
@@ -186,7 +191,8 @@ def _restore(checkpoint: Checkpoint) -> list[str]:
         state = kernel.read(checkpoint.tables, defaults=bool(checkpoint.in_main))
         in_main = [route for route in state.defaults if route.key in checkpoint.in_main]
         now = work.held(checkpoint.ours, state, in_main)
-        steps = plan.steps(now, _before(checkpoint, in_main))
+        before = _before(checkpoint, in_main)
+        steps = plan.steps(now, before) or plan.in_order(now[1], before[1])
         if not steps:
             return []
         kernel.commit(steps, force=True)
@@ -198,6 +204,8 @@ def _before(checkpoint: Checkpoint, in_main: list[Route]) -> tuple[list[Route], 
 
     IPv6 lets a route of router advertisements stand beside another.
     """
-    others = (route for route in in_main if route in checkpoint.defaults)
-    routes = dict.fromkeys([*checkpoint.routes, *others])
-    return [*routes], [*checkpoint.rules]
+    own = [route for route in checkpoint.routes if route.table != MAIN]
+    touched = {*checkpoint.routes, *in_main}
+    return [*own, *(route for route in checkpoint.defaults if route in touched)], [
+        *checkpoint.rules
+    ]

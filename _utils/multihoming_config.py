@@ -39,6 +39,7 @@ KEYS = (
     "default_gateway",
     "sysctl",
     "backend",
+    "take_over",
 )
 INTERFACE_KEYS = (
     "table",
@@ -47,6 +48,7 @@ INTERFACE_KEYS = (
     "onlink",
     "priority",
     "keep_main_routes",
+    "subnet_routes",
     "routes",
     "rules",
     "optional",
@@ -90,6 +92,7 @@ class Interface(NamedTuple):
     gateways: Mapping[int, str] | None = None
     onlink: bool = False
     keep_main_routes: bool = False
+    subnet_routes: bool = True
     routes: tuple[Spec, ...] = ()
     rules: tuple[Spec, ...] = ()
     optional: bool = False
@@ -107,6 +110,7 @@ class Config(NamedTuple):
     default_gateway: str | None = None
     sysctl: Mapping[str, str] = {}
     backend: str = backends.AUTO
+    take_over: bool = False
 
 
 def parse(data: Any) -> tuple[Config, list[str]]:
@@ -138,7 +142,9 @@ def parse(data: Any) -> tuple[Config, list[str]]:
         default_gateway = _checked("default_gateway", data["default_gateway"], parse_device, errors)
     sysctl = _sysctl(data.get("sysctl", {}), errors)
     backend = _checked("backend", data.get("backend", "auto"), check_backend, errors)
-    return Config(tables, interfaces, default_gateway, sysctl, backend or "auto"), errors
+    take_over = _flag("", data, "take_over", errors)
+    found = Config(tables, interfaces, default_gateway, sysctl, backend or "auto", take_over)
+    return found, errors
 
 
 def _not_a_pillar(data: Any) -> str:
@@ -316,6 +322,7 @@ def _interface(
         "gateways": _gateways(f"{where}.gateway", entry, errors),
         "onlink": _flag(where, entry, "onlink", errors),
         "keep_main_routes": _flag(where, entry, "keep_main_routes", errors),
+        "subnet_routes": _flag(where, entry, "subnet_routes", errors, default=True),
         "optional": _flag(where, entry, "optional", errors),
         "routes": _specs(where, entry, "routes", _route_spec, errors),
         "rules": _specs(where, entry, "rules", _rule_spec, errors),
@@ -344,8 +351,10 @@ def _from_priority(value: Any) -> int:
         ) from None
 
 
-def _flag(where: str, entry: Mapping[str, Any], key: str, errors: list[str]) -> bool:
-    value = entry.get(key, False)
+def _flag(
+    where: str, entry: Mapping[str, Any], key: str, errors: list[str], default: bool = False
+) -> bool:
+    value = entry.get(key, default)
     if not isinstance(value, bool):
         place = f"{where}.{key}" if where else key
         errors.append(f"{place}: {show(value)} is not a boolean; write true or false")

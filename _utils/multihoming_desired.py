@@ -176,19 +176,44 @@ def _gateways(
         return interface.gateways
     families = {address.family for address in addresses}
     known = {**found.defaults, **found.gateways}
-    told = families - _with_default(interface.routes)
+    told = families - _with_usual_default(interface.routes)
     return {family: known[family] for family in FAMILIES if family in known.keys() & told}
 
 
-def _with_default(specs: Iterable[Spec]) -> set[int]:
+def _with_usual_default(specs: Iterable[Spec]) -> set[int]:
     """Return the families whose default route stands in ``routes``: no other is looked for."""
-    found: set[int] = set()
-    for spec in specs:
-        kind, metric = spec.fields.get("type") or "unicast", spec.fields.get("metric")
-        if spec.fields["to"] == "default" and kind == "unicast":
-            named = (spec.family,) if spec.family else FAMILIES
-            found |= {each for each in named if metric in (None, 0, model.default_metric(each))}
-    return found
+    return {
+        family
+        for family, metric in _defaults_said(specs)
+        if metric in (None, 0, model.default_metric(family))
+    }
+
+
+def own_gateways(interface: Interface, held: Iterable[Route]) -> dict[int, str]:
+    """Return family -> gateway of the default route that an interface's table has already.
+
+    That is one which the key ``gateway`` could have made: the table tells nothing of families whose
+    default routes the pillar writes in ``routes``.
+    """
+    said = {family for family, _ in _defaults_said(interface.routes)}
+    return gateways_through(
+        interface.name,
+        (
+            route
+            for route in held
+            if route.family not in said and route.metric == model.default_metric(route.family)
+        ),
+    )
+
+
+def _defaults_said(specs: Iterable[Spec]) -> list[tuple[int, int | None]]:
+    """Return (family, metric) of the default routes that stand in an interface's ``routes``."""
+    return [
+        (family, spec.fields.get("metric"))
+        for spec in specs
+        if spec.fields["to"] == "default" and spec.fields.get("type") in (None, "unicast")
+        for family in ((spec.family,) if spec.family else FAMILIES)
+    ]
 
 
 def _check_live(where: str, addresses: Sequence[Address], link: Link, errors: list[str]) -> None:
@@ -252,10 +277,11 @@ def _sources(addresses: Iterable[Address]) -> dict[str, Address]:
 def _own_routes(
     interface: Interface, addresses: Iterable[Address], gateways: Mapping[int, str]
 ) -> list[Route]:
-    """Return what every policy has: its subnets and the default route."""
+    """Return what every policy has: its subnets, unless switched off, and the default route."""
+    sources = _sources(addresses) if interface.subnet_routes else {}
     routes = [
         _route(interface, address.family, to=subnet, src=address.address)
-        for subnet, address in _sources(addresses).items()
+        for subnet, address in sources.items()
     ]
     routes += [
         _route(interface, family, to="default", via=gateway, onlink=interface.onlink)

@@ -24,7 +24,7 @@ from multihoming_finding import (
     route_text,
     rule_text,
 )
-from multihoming_model import Route, Rule, is_kernels
+from multihoming_model import Route, Rule, is_kernels, meaning
 from multihoming_numbers import BY_HAND, MAIN, U32
 from multihoming_survey import Survey
 
@@ -85,10 +85,10 @@ def not_persistent(survey: Survey) -> Iterator[Finding]:
     """Rules and routes that are live, and in no file: gone after a reboot."""
     if not survey.in_charge:
         return
-    kept = {_bare(line.item) for line in survey.loaded if line.item}
+    kept = {meaning(line.item) for line in survey.loaded if line.item}
     found: dict[str | None, list[str]] = {}
     for item in _made_by_hand(survey):
-        bare = _bare(item)
+        bare = meaning(item)
         if bare not in kept and not (
             isinstance(bare, Rule) and bare._replace(priority=None) in kept
         ):
@@ -115,21 +115,17 @@ def _made_by_hand(survey: Survey) -> Iterator[Route | Rule]:
                 yield route
 
 
-def _bare(item: Route | Rule) -> Route | Rule:
-    return item._replace(protocol=0)
-
-
 def not_live(survey: Survey) -> Iterator[Finding]:
     """Lines of files that the kernel does not have."""
-    live: set[Route | Rule] = {_bare(rule) for rules in survey.rules.values() for rule in rules}
+    live: set[Route | Rule] = {meaning(rule) for rules in survey.rules.values() for rule in rules}
     live |= {rule._replace(priority=None) for rule in live if isinstance(rule, Rule)}
-    live |= {_bare(route) for routes in survey.routes.values() for route in routes}
+    live |= {meaning(route) for routes in survey.routes.values() for route in routes}
     for path, lines in _by_place(_in_force(survey)):
         link = survey.links.get(lines[0].device or "")
         missing = [
             line
             for line in lines
-            if line.item and _bare(line.item) not in live and _is_told(survey, line.item)
+            if line.item and meaning(line.item) not in live and _is_told(survey, line.item)
         ]
         if link and survey_.is_usable(link) and missing:
             yield Finding(

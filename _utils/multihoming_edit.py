@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 # The writer of edits that are no backend's: rt_tables and its drop-ins.
 FILES = "files"
+# At the end of a place that is a folder; its text is empty.
+FOLDER = "/"
 
 
 class Edit(NamedTuple):

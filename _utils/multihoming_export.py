@@ -23,7 +23,7 @@ import multihoming_rules as rules_
 import multihoming_values as values
 from multihoming_backend import Stamps
 from multihoming_model import Found, Link, Route, Rule
-from multihoming_numbers import BOOT, BY_HAND, FAMILIES, KERNEL, MAIN, RESERVED_TABLES, UNSPEC
+from multihoming_numbers import FAMILIES, KERNEL, MAIN, PEOPLES, RESERVED_TABLES
 
 # keep_main_routes depends on what the other entries say; they agree after two rounds.
 _ROUNDS = 4
@@ -285,11 +285,18 @@ def _table_problem(seen: Seen, held: _Held) -> str | None:
     conflicts = rt_tables.conflicts(seen.tables, {name: held.table.id})
     if conflicts:
         return conflicts[0]
-    if any(route.protocol == KERNEL for route in held.routes):
+    if _is_kernels(seen, held):
         return "the kernel keeps routes of its own in it, as in the table of a VRF"
     if not _candidates(seen, held):
         return "rules lead to it, but nothing says which interface it is for: it has no routes"
     return None
+
+
+def _is_kernels(seen: Seen, held: _Held) -> bool:
+    """Tell whether the kernel makes routes in a table: for a VRF, also to local addresses."""
+    if any(link.vrf_table == held.table.id for link in seen.links.values()):
+        return True
+    return any(r.protocol == KERNEL and r.type not in values.ROUTE_TYPES for r in held.routes)
 
 
 # --- what can't be said -----------------------------------------------------------------------
@@ -313,7 +320,7 @@ def _obstacles(seen: Seen, held: _Held, dev: str) -> list[str]:
 
 def _why_not(item: _Item, dev: str) -> str | None:
     """Return why the pillar can't say a route or rule."""
-    if item.protocol not in BY_HAND:
+    if item.protocol not in PEOPLES:
         return (
             f"belongs to whoever made it: its protocol is {iproute2.protocol_name(item.protocol)}"
         )
@@ -358,11 +365,10 @@ def _foreign(seen: Seen, fits: _Fits) -> list[str]:
     """Name the rules that lead to no table of ours, the kernel's first three aside."""
     declared = {rule for _, fit in fits.values() for rule in fit.into_main}
     # These go with their table, and a trial of the pillar says so.
-    known = seen.tables.ids
-    kept = {(known[name], priority) for name, priority in seen.tables.keeping_main}
+    kept = seen.tables.keeping_main
     every = [rule for rules in seen.rules.values() for rule in rules]
     recorded = rules_.places_recorded(every, kept)
-    names = {id_: name for name, id_ in known.items()}
+    names = {id_: name for name, id_ in seen.tables.ids.items()}
     return [
         f"`{_words(rule, names.get(rule.table or 0))}` leads to no table that the pillar can name, "
         "and stays as it is"
@@ -383,6 +389,8 @@ class _Way(NamedTuple):
         The rules that become ``addresses``.
     any_default
         See ``_gateways``.
+    subnet_routes
+        The routes to the addresses' subnets come of themselves.
     made
         Routes that come of ``keep_main_routes``.
     """
@@ -391,6 +399,7 @@ class _Way(NamedTuple):
     from_rules: Sequence[Rule]
     addresses: Sequence[values.Address]
     any_default: bool = False
+    subnet_routes: bool = True
     keep_main_routes: bool = False
     made: frozenset[Route] = frozenset()
 
@@ -427,30 +436,27 @@ def _entries(seen: Seen, held: _Held, dev: str) -> Iterator[tuple[_Held, _Entry]
 
 
 def _ways(held: _Held, dev: str, link: Link, from_rules: Sequence[Rule]) -> Iterator[_Way]:
-    """Yield the usual way first, then those that make less of their own.
-
-    An address with its whole length has no subnet for which a route is made.
-    """
-    whole = [_address(rule, link) for rule in from_rules]
-    if whole:
-        # As people write it, with the prefix length that the interface has.
-        yield _Way(dev, from_rules, whole)
-        # The table lacks the route to a subnet, which that would add: as a lone address.
-        yield _Way(dev, from_rules, _with_subnets(held, dev, whole))
+    """Yield the usual way first, then those that make less of their own."""
+    addresses = _sources_first(held, dev, [_address(rule, link) for rule in from_rules])
+    if addresses:
+        yield _Way(dev, from_rules, addresses)
+        # The table lacks the route to a subnet, which that would add.
+        yield _Way(dev, from_rules, addresses, subnet_routes=False)
         # The default says more than `gateway` can, or its gateway is on no subnet: it then differs,
         # and what differs is told.
-        yield _Way(dev, from_rules, whole, any_default=True)
+        yield _Way(dev, from_rules, addresses, any_default=True)
+        yield _Way(dev, from_rules, addresses, any_default=True, subnet_routes=False)
 
 
 def _sets(held: _Held) -> dict[Rule, Sequence[Rule]]:
     """Return the from-rules that have the whole set of ``keep_main_routes``, with main's rules."""
-    there = {_normal(rule) for rule in held.rules} if held.beside else set()
+    there = {model.meaning(rule) for rule in held.rules} if held.beside else set()
     found = {}
     for rule in filter(_is_plain, held.rules) if there else ():
         source, priority = rule.src or "/", rule.priority or 0
         first, main, last = rules_.keeping_main(rule.family, priority, held.table.id, source)
         standing = held.beside.get((rule.family, source, priority - 1), ())
-        fit = all(_normal(each) == main and each.protocol in BY_HAND for each in standing)
+        fit = all(model.meaning(each) == main and each.protocol in PEOPLES for each in standing)
         if standing and fit and first in there and "/" not in source:
             found[last] = standing
     return found
@@ -462,7 +468,7 @@ def _from_rules(rules: Iterable[Rule], link: Link) -> list[Rule]:
     Those of the interface's own addresses; else those of any address; else, where a rule has a
     whole prefix, what it does for each of the interface's addresses.
     """
-    plain = [_normal(rule) for rule in rules if _is_plain(rule)]
+    plain = [model.meaning(rule) for rule in rules if _is_plain(rule)]
     single = [rule for rule in plain if "/" not in (rule.src or "/")]
     own = [rule for rule in single if rule.src in _live(link)]
     chosen = own or single or _covered(plain, link)
@@ -485,13 +491,7 @@ def _covered(plain: Iterable[Rule], link: Link) -> list[Rule]:
 
 
 def _is_plain(rule: Rule) -> bool:
-    return _normal(rule) == Rule(rule.family, rule.priority, rule.table, src=rule.src)
-
-
-def _normal(item: Any) -> Any:
-    """Return a route or rule as this package would stamp it."""
-    protocol = UNSPEC if isinstance(item, Rule) else BOOT
-    return item if item.protocol == protocol else item._replace(protocol=protocol)
+    return model.meaning(rule) == Rule(rule.family, rule.priority, rule.table, src=rule.src)
 
 
 def _live(link: Link) -> dict[str, int]:
@@ -507,29 +507,12 @@ def _bits(family: int) -> int:
     return 32 if family == 4 else 128
 
 
-def _with_subnets(
+def _sources_first(
     held: _Held, dev: str, addresses: Iterable[values.Address]
 ) -> list[values.Address]:
-    """Give addresses their whole length where the table lacks the route to their subnet.
-
-    The address that is the source of such a route comes first.
-    """
-    there = set(map(_normal, held.routes))
-    sources = []
-    others = []
-    for address in addresses:
-        route = _subnet_route(held, dev, address)
-        if route in there:
-            sources.append(address)
-        else:
-            others.append(address)
-    reached = {address.network for address in sources}
-    return sources + [
-        address
-        if address.network in reached
-        else values.Address(address.family, address.address, _bits(address.family))
-        for address in others
-    ]
+    """Put the address first that is the source of the route to its subnet, as people write it."""
+    there = set(map(model.meaning, held.routes))
+    return sorted(addresses, key=lambda each: _subnet_route(held, dev, each) not in there)
 
 
 def _subnet_route(held: _Held, dev: str, address: values.Address) -> Route:
@@ -555,7 +538,7 @@ def _is_plain_default(route: Route, dev: str) -> bool:
         metric=model.default_metric(route.family),
         onlink=route.onlink,
     )
-    return route.via is not None and _normal(route) == plain
+    return route.via is not None and model.meaning(route) == plain
 
 
 def _gateways(
@@ -594,7 +577,7 @@ def _keeping_main(seen: Seen, held: _Held, way: _Way) -> _Entry:
     """
     likely = _through_gateways(held, way)
     way = way._replace(keep_main_routes=True, made=likely)
-    made, _ = _outcome(seen, held, way.dev, _entry(held, way), _found(seen, held, way.dev))
+    made, _ = _outcome(seen, held, way.dev, _entry(held, way))
     return _entry(held, way._replace(made=likely & set(made)))
 
 
@@ -609,7 +592,7 @@ def _through_gateways(held: _Held, way: _Way) -> frozenset[Route]:
         for route in held.routes
         if route.family in gateways and route.to != "default"
     }
-    return frozenset(plain & set(map(_normal, held.routes)))
+    return frozenset(plain & set(map(model.meaning, held.routes)))
 
 
 def _entry(held: _Held, way: _Way) -> _Entry:
@@ -617,7 +600,9 @@ def _entry(held: _Held, way: _Way) -> _Entry:
     dev, addresses, priority = way.dev, way.addresses, way.from_rules[0].priority
     families = {address.family for address in addresses}
     gateways = _gateways(held, dev, addresses, way.any_default)
-    own = {*gateways, *(_subnet_route(held, dev, address) for address in addresses), *way.made}
+    own = {*gateways, *way.made}
+    if way.subnet_routes:
+        own |= {_subnet_route(held, dev, address) for address in addresses}
     keys = {route.key for route in own}
     entry: _Entry = {
         "table": held.table.name,
@@ -632,10 +617,12 @@ def _entry(held: _Held, way: _Way) -> _Entry:
         entry["priority"] = priority
     if way.keep_main_routes:
         entry["keep_main_routes"] = True
-    routes = [_normal(route) for route in held.routes if _normal(route).key not in keys]
+    if not way.subnet_routes:
+        entry["subnet_routes"] = False
+    routes = [route for route in held.routes if route.key not in keys]
     entry["routes"] = _specs([(r.family, _route_spec(r, dev)) for r in routes], families, "to")
     made = set(way.rules)
-    rules = [_normal(rule) for rule in held.rules if _normal(rule) not in made]
+    rules = [rule for rule in held.rules if model.meaning(rule) not in made]
     entry["rules"] = _specs([(r.family, _rule_spec(r, priority)) for r in rules], families, "from")
     return {key: value for key, value in entry.items() if value != []}
 
@@ -706,24 +693,30 @@ def _checked(seen: Seen, held: _Held, dev: str, entry: _Entry) -> _Fit:
         return _Fit(dev, entry, obstacles=(seen.unreadable[dev],))
     if "keep_main_routes" in entry and seen.unreadable:
         return _Fit(dev, entry, obstacles=tuple(seen.unreadable.values()))
-    made, errors = _outcome(seen, held, dev, entry, _found(seen, held, dev))
+    made, errors = _outcome(seen, held, dev, entry)
     if errors:
         return _Fit(dev, entry, obstacles=tuple(f"a pillar may not say it: {e}" for e in errors))
     changes, obstacles = _differences(held, made, entry)
-    stamps = seen.stamps.get(dev, Stamps())
-    changes = [*_restamped(held, {stamps.put_on(item) for item in made}), *changes]
+    changes = [*_restamped(held, made, seen.stamps.get(dev, Stamps())), *changes]
     into_main = tuple(rule for rule in held.rules if rule.table == MAIN)
     return _Fit(dev, entry, tuple(changes), tuple(obstacles), into_main)
 
 
 def _outcome(
-    seen: Seen, held: _Held, dev: str, entry: _Entry, found: Found
+    seen: Seen, held: _Held, dev: str, entry: _Entry, with_live: bool = True
 ) -> tuple[list[_Item], list[str]]:
-    """Return (routes and rules, errors) that an entry comes to on the host."""
+    """Return (routes and rules, errors) that an entry comes to on the host.
+
+    with_live
+        Live default routes, those of the table among them, tell gateways.
+    """
     table = held.table
     wanted, errors = config.parse({"tables": {table.name: table.id}, "interfaces": {dev: entry}})
     if errors:
         return [], errors
+    said = seen.found.get(dev, Found())
+    own = desired.own_gateways(wanted.interfaces[dev], held.routes)
+    found = said._replace(defaults={**own, **said.defaults} if with_live else {})
     outcome = desired.policies(wanted, seen.links, {**seen.found, **seen.declared, dev: found})
     if outcome.errors:
         return [], list(outcome.errors)
@@ -731,18 +724,12 @@ def _outcome(
     return [*policy.routes, *policy.rules], []
 
 
-def _found(seen: Seen, held: _Held, dev: str) -> Found:
-    """Return what the host says of an interface once the table is its own."""
-    said = seen.found.get(dev, Found())
-    own = desired.gateways_through(dev, held.routes)
-    return said._replace(defaults={**own, **said.defaults})
-
-
 def _differences(held: _Held, made: Sequence[_Item], entry: _Entry) -> tuple[list[str], list[str]]:
     """Return (changes that keep every packet on its way, obstacles)."""
     name = held.word
+    made = [*map(model.meaning, made)]
     changes = []
-    there = dict.fromkeys(map(_normal, held.items))
+    there = dict.fromkeys(map(model.meaning, held.items))
     lost = dict.fromkeys(item for item in there if item not in set(made))
     obstacles = []
     for item in dict.fromkeys(item for item in made if item not in there):
@@ -763,18 +750,22 @@ def _differences(held: _Held, made: Sequence[_Item], entry: _Entry) -> tuple[lis
     return changes, obstacles
 
 
-def _restamped(held: _Held, wanted: set[_Item]) -> list[str]:
-    """Name what stays but for its protocol, and what is there more than once."""
+def _restamped(held: _Held, made: Iterable[_Item], stamps: Stamps) -> list[str]:
+    """Name what stays but for its protocol, and what is there more than once.
+
+    Where the loader stamps nothing of its own, routes and rules stay as they are.
+    """
     changes = []
-    unstamped = set(map(_normal, wanted))
-    other = [item for item in held.items if item not in wanted and _normal(item) in unstamped]
+    wanted = set(map(model.meaning, made))
+    staying = (item for item in held.items if model.meaning(item) in wanted)
+    other = [item for item in staying if stamps != Stamps() and stamps.put_on(item) != item]
     if other:
         names = sorted({iproute2.protocol_name(item.protocol) for item in other})
         changes.append(
             f"{len(other)} of its routes and rules have the protocol {', '.join(names)}, and would "
             "be made anew as the network manager makes them"
         )
-    counts = Counter(map(_normal, held.items))
+    counts = Counter(map(model.meaning, held.items))
     changes += [
         f"`{_words(item, held.word)}` is there {count} times, and would be there once"
         for item, count in counts.items()
@@ -804,7 +795,7 @@ def _is_harmless(item: _Item, held: _Held) -> bool:
     if isinstance(item, Rule) or item.to != "default":
         return isinstance(item, Rule) or item.via is None
     defaults = [
-        _normal(route)
+        model.meaning(route)
         for route in held.routes
         if (route.to, route.family) == ("default", item.family)
     ]
@@ -819,8 +810,7 @@ def _shortened(seen: Seen, held: _Held, dev: str, entry: _Entry) -> _Entry:
     """
     if dev in seen.unreadable:
         return entry
-    found = seen.found.get(dev, Found())
-    cases = [found._replace(defaults={}), _found(seen, held, dev)]
+    cases = (False, True)
     wanted = [set(_outcome(seen, held, dev, entry, case)[0]) for case in cases]
     for key in ("gateway", "addresses"):
         shorter = {name: value for name, value in entry.items() if name != key}

@@ -10,17 +10,18 @@ import errno
 import fcntl
 import logging
 import os
+import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 
-from multihoming_edit import Edit
+from multihoming_edit import FOLDER, Edit
 from multihoming_errors import FileError
 
 log = logging.getLogger(__name__)
 
 LOCK = "/run/multihoming.lock"
+_TEMPORARY = ".multihoming-"
 _LOCK_SECONDS = 120
 
 
@@ -69,7 +70,7 @@ def write(edits: Iterable[Edit]) -> None:
     was read.
     """
     for edit in edits:
-        present = read(edit.place)
+        present = _look(edit.place)
         if _says(edit.place, present, edit.after):
             continue
         if not _says(edit.place, present, edit.before):
@@ -83,12 +84,22 @@ def write(edits: Iterable[Edit]) -> None:
         log.info("%s %s", "removed" if edit.after is None else "wrote", edit.place)
 
 
+def _look(place: str) -> str | None:
+    """Return the text of a file, that of a folder, which is empty, or None where there is none."""
+    if place.endswith(FOLDER):
+        return "" if os.path.isdir(place) else None
+    return read(place)
+
+
 def _says(path: str, present: str | None, text: str | None) -> bool:
     """Tell whether a file has a text; of one that is no more, a symlink to it may have stayed."""
     return present == text or (text is None and present == "" and os.path.islink(path))
 
 
 def _put(path: str, text: str | None) -> None:
+    if path.endswith(FOLDER):
+        _make_folder(path) if text is not None else _remove_folder(path)
+        return
     target = os.path.realpath(path)
     if text is None and os.path.islink(path):
         _write(target, "")  # the link is somebody's choice, and stays
@@ -99,14 +110,47 @@ def _put(path: str, text: str | None) -> None:
         _write(target, text)
 
 
+def sweep(places: Iterable[str]) -> None:
+    """Remove what runs that were killed have left beside files, or in folders that end in a slash.
+
+    To be called under the lock.
+    """
+    for folder in {_folder(place) for place in places}:
+        for name in names(folder):
+            if name.startswith(_TEMPORARY):
+                log.info("removed %s, left by a run that was killed", os.path.join(folder, name))
+                with contextlib.suppress(OSError):
+                    os.unlink(os.path.join(folder, name))
+
+
+def _folder(place: str) -> str:
+    path = os.path.realpath(place)
+    return path if place.endswith(FOLDER) else os.path.dirname(path)
+
+
+def _make_folder(path: str) -> None:
+    """Make a folder that everybody can look into, whatever the umask."""
+    os.mkdir(path)
+    os.chmod(path, 0o755)
+
+
+def _remove_folder(path: str) -> None:
+    """Remove a folder; one in which somebody has put something stays."""
+    try:
+        os.rmdir(path)
+    except OSError as err:
+        if err.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+            raise
+
+
 def _write(path: str, text: str) -> None:
     """Replace a file in one rename, keeping mode, owner and extended attributes (SELinux label)."""
     folder = os.path.dirname(path)
-    os.makedirs(folder, mode=0o755, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=".multihoming-", dir=folder)
+    os.makedirs(folder, exist_ok=True)
+    temporary = os.path.join(folder, f"{_TEMPORARY}{secrets.token_hex(8)}")
     try:
-        with os.fdopen(
-            descriptor, "w", encoding="utf-8", errors="surrogateescape", newline=""
+        with open(
+            temporary, "x", encoding="utf-8", errors="surrogateescape", newline="", opener=_private
         ) as f:
             f.write(text)
             f.flush()
@@ -118,6 +162,10 @@ def _write(path: str, text: str) -> None:
             os.unlink(temporary)
         raise
     _sync_folder(folder)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
 def _take_over(path: str, temporary: str, descriptor: int) -> None:
@@ -150,7 +198,8 @@ def lock(path: str = LOCK) -> Iterator[None]:
         _acquire(descriptor, path)
         yield
     finally:
-        os.close(descriptor)
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
 
 
 def _acquire(descriptor: int, path: str) -> None:

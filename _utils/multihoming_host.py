@@ -22,7 +22,7 @@ import multihoming_kernel as kernel
 import multihoming_look as look_
 import multihoming_rt_tables as rt_tables
 import multihoming_work as work
-from multihoming_edit import FILES, Edit, diff
+from multihoming_edit import FILES, FOLDER, Edit, diff
 from multihoming_errors import ExpectedError, HostError, as_host_error
 from multihoming_work import Work, is_record
 
@@ -73,6 +73,7 @@ def apply(data: Any, scope: Iterable[str] | None = None) -> Work:
     need_root()
     with as_host_error(), files.lock():
         done = look(data, scope)
+        files.sweep([*work.folders(done.seen), *(edit.place for edit in done.edits)])
         if done.pending:
             _commit(done)
     recorded = [
@@ -149,7 +150,33 @@ def register_table(name: Any, id_: Any) -> list[Edit]:
         conflicts = rt_tables.conflicts(tables, {name: id_})
         if conflicts:
             raise HostError(conflicts)
-        return work.table_edits(tables.texts, rt_tables.register(tables, {name: id_}))
+        if id_ not in tables.owned_ids and _is_used(id_):
+            return _left_alone(name, id_, tables)
+        texts = rt_tables.register(tables, {name: id_})
+        then = rt_tables.combine(tables, texts)
+        unused = {table.id for table in then.renumbered if not _is_used(table.id)}
+        return work.table_edits(tables, {**texts, **rt_tables.forget(then, unused, ())})
+
+
+def _is_used(id_: int) -> bool:
+    state = kernel.read([id_])
+    return bool(state.routes[id_]) or any(rule.table == id_ for rule in state.all_rules)
+
+
+def _left_alone(name: str, id_: int, tables: rt_tables.Tables) -> list[Edit]:
+    """Leave alone a name whose table somebody uses; raise HostError where it would be a new one.
+
+    Once it is ours, so is all that stands in it.
+    """
+    if tables.ids.get(name) == id_:
+        return []
+    raise HostError(
+        [
+            f"table {id_} is used by somebody else, whose rules and routes it has; choose another "
+            f"id, or declare it with its interface (`multihoming.interface_present` with "
+            f"`table_id: {id_}`, or the pillar), where what stands in it can be adopted"
+        ]
+    )
 
 
 def release_table(name: Any) -> list[Edit]:
@@ -160,7 +187,7 @@ def release_table(name: Any) -> list[Edit]:
     with as_host_error():
         tables = look_.read_tables()
         _check_unused(name, tables)
-        return work.table_edits(tables.texts, rt_tables.release(tables, [name]))
+        return work.table_edits(tables, rt_tables.release(tables, [name]))
 
 
 def _check_unused(name: str, tables: rt_tables.Tables) -> None:
@@ -184,25 +211,29 @@ def commit_table(find: Callable[..., list[Edit]], *arguments: Any) -> list[Edit]
     need_root()
     with as_host_error(), files.lock():
         edits = find(*arguments)
+        files.sweep([rt_tables.ETC, rt_tables.OURS])
         with _or_back(checkpoint.of_edits(tuple(edits))):
             checkpoint.write(edits)
         return edits
 
 
 def all_diffs(edits: Iterable[Edit]) -> dict[str, str]:
-    """Return path -> unified diff of edits."""
-    return {edit.place: diff(edit) for edit in edits}
+    """Return path -> unified diff of edits, our records included."""
+    return {edit.place: diff(edit) for edit in edits if not edit.place.endswith(FOLDER)}
 
 
 def diffs(edits: Iterable[Edit]) -> dict[str, str]:
     """Return path -> unified diff of the edits that change more than our records."""
-    return all_diffs(edit for edit in edits if not is_record(edit))
+    return work.diffs(edits)
 
 
 def owned_files(backend_name: str = backend.AUTO) -> dict[str, str]:
     """Return place -> text of what backends keep that has lines for owned tables."""
     with as_host_error():
-        seen = _kept(backend_name)
+        errors: list[str] = []
+        seen = _kept(backend_name, errors)
+        if errors:
+            raise HostError(errors)
         ids, names = {*seen.tables.owned.values()}, seen.tables.ids
         return {
             line.place: kept.texts[line.place]
@@ -213,21 +244,46 @@ def owned_files(backend_name: str = backend.AUTO) -> dict[str, str]:
 
 
 def tables_of(dev: str, backend_name: str = backend.AUTO) -> list[str]:
-    """Return the owned tables that serve an interface, by its files and the live routes."""
+    """Return the owned tables that serve an interface: as recorded, else as its files say.
+
+    Where neither tells, as on a host of an older version, a table serves the interface by which
+    its best default route leaves.
+    """
     with as_host_error():
-        seen = _kept(backend_name)
-        routes, owned = seen.state.routes, seen.tables.owned
-        devices = {id_: dev for id_ in routes for r in routes[id_] for dev in r.devices}
-        devices.update(work.served(work.lines_of(seen, seen.tables.ids), routes, seen.tables.ids))
-    return [name for name, id_ in owned.items() if devices.get(id_) == dev]
+        seen = _kept(backend_name, [])
+        recorded = seen.tables.serving
+        known = {id_ for id_, _ in recorded}
+        guessed = {item for item in _guessed(seen).items() if item[0] not in known}
+        return [name for name, id_ in seen.tables.owned.items() if (id_, dev) in recorded | guessed]
 
 
-def _kept(backend_name: str) -> work.Seen:
-    """Look at what is kept, and at the owned tables; raises HostError when nobody is in charge."""
-    errors: list[str] = []
+def check_table_of(dev: str, table: str) -> str:
+    """Return a table's name; raises HostError when it is recorded as another interface's."""
+    with as_host_error():
+        tables = look_.read_tables()
+    id_ = tables.owned.get(table)
+    others = sorted(other for of, other in tables.serving if of == id_)
+    if others and dev not in others:
+        raise HostError(
+            [
+                f"table: {table} is the table of {' and '.join(others)}; write that as `name`, or "
+                "another table"
+            ]
+        )
+    return table
+
+
+def _guessed(seen: work.Seen) -> dict[int, str]:
+    """Return table id -> the interface of its files, else of its best default route."""
+    routes = seen.state.routes
+    metrics = sorted((route for each in routes.values() for route in each), key=lambda r: -r.metric)
+    found = {r.table: r.dev for r in metrics if r.to == "default" and r.dev}
+    return {**found, **work.served(work.lines_of(seen, seen.tables.ids), routes, seen.tables.ids)}
+
+
+def _kept(backend_name: str, errors: list[str]) -> work.Seen:
+    """Look at what is kept, and at the owned tables; errors tell when nobody is in charge."""
     tables = look_.read_tables()
     state = kernel.read(tables.owned.values())
     keepers, names = look_.backends(backend_name, state.links, errors)
-    if errors:
-        raise HostError(errors)
     return work.Seen(tables, state, keepers, look_.keep(names, keepers, []))

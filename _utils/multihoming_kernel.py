@@ -144,8 +144,10 @@ def _link(entry: Mapping[str, Any]) -> Link:
         if info.get("local") and info.get("scope") in ("global", "0")
     )
     flags = frozenset(entry.get("flags", ()))
-    kind = entry.get("linkinfo", {}).get("info_kind", "")
-    return Link(entry["ifname"], entry["ifindex"], "UP" in flags, addresses, flags, kind)
+    about = entry.get("linkinfo", {})
+    kind = about.get("info_kind", "")
+    table = int(about["info_data"]["table"]) if kind == "vrf" else None
+    return Link(entry["ifname"], entry["ifindex"], "UP" in flags, addresses, flags, kind, table)
 
 
 def route_get(questions: Sequence[Step]) -> list[Answer]:

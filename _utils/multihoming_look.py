@@ -28,7 +28,8 @@ def read_tables() -> rt_tables.Tables:
         os.path.exists(rt_tables.ETC), os.path.isdir(rt_tables.DROP_INS), names, shipped
     )
     texts = {path: text for path in paths if (text := files.read(path)) is not None}
-    return rt_tables.parse(texts, drop_in)
+    folders = (os.path.dirname(rt_tables.ETC), rt_tables.DROP_INS) if drop_in else ()
+    return rt_tables.parse(texts, drop_in, [each for each in folders if not os.path.isdir(each)])
 
 
 def look(wanted: config.Config, scope: frozenset[str] | None, errors: list[str]) -> Seen:

@@ -29,7 +29,7 @@ class Table(NamedTuple):
 
 
 class Nexthop(NamedTuple):
-    """One leg of a multipath route."""
+    """One leg of a multipath route; the kernel keeps and compares legs in their order."""
 
     via: str | None = None
     dev: str | None = None
@@ -120,7 +120,10 @@ class LinkAddress(Address):
 
 @dataclass(frozen=True)
 class Link:
-    """A live interface: admin state, its global addresses, ``ip link``'s flags and its kind."""
+    """A live interface: admin state, its global addresses, ``ip link``'s flags and its kind.
+
+    ``vrf_table`` is the table of a VRF, in which the kernel keeps routes of its own.
+    """
 
     name: str
     index: int
@@ -128,6 +131,7 @@ class Link:
     addresses: tuple[LinkAddress, ...]
     flags: frozenset[str] = frozenset()
     kind: str = ""
+    vrf_table: int | None = None
 
     @property
     def subnets(self) -> tuple[str, ...]:
@@ -211,7 +215,7 @@ def default_scope(route_type: str, family: int, has_gateway: bool) -> int:
 def canonical(route: Route) -> Route:
     """Return the route the way the kernel reads it back.
 
-    IPv6 knows no scope, legs have no order, and a single leg is a plain next hop without weight.
+    IPv6 knows no scope, and a single leg is a plain next hop without weight.
     """
     changes: dict[str, Any] = {}
     if route.family == 6 and route.scope:
@@ -221,13 +225,27 @@ def canonical(route: Route) -> Route:
     if len(route.nexthops) == 1:
         (hop,) = route.nexthops
         changes.update(via=hop.via, dev=hop.dev, onlink=hop.onlink, nexthops=())
-    elif route.nexthops:
-        changes["nexthops"] = tuple(sorted(route.nexthops, key=_nexthop_order))
     return route._replace(**changes) if changes else route
 
 
-def _nexthop_order(hop: Nexthop) -> tuple[str, str, int]:
+def unordered(item: Any) -> Any:
+    """Return a route whose next hops are sorted: in whichever order, they share its traffic."""
+    if not isinstance(item, Route) or not item.nexthops:
+        return item
+    return item._replace(nexthops=tuple(sorted(item.nexthops, key=_leg)))
+
+
+def _leg(hop: Nexthop) -> tuple[str, str, int]:
     return (hop.dev or "", hop.via or "", hop.weight)
+
+
+def meaning(item: Any) -> Any:
+    """Return a route or rule without what makes no difference to packets.
+
+    That is who made it, and the order of the next hops that share its traffic.
+    """
+    usual = UNSPEC if isinstance(item, Rule) else BOOT
+    return unordered(item if item.protocol == usual else item._replace(protocol=usual))
 
 
 def default_route(family: int, via: str, dev: str, metric: int = 0, onlink: bool = False) -> Route:

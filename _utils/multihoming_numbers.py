@@ -42,6 +42,9 @@ PROTOCOLS = {
 # What people and their scripts stamp on routes and rules. Whatever else made one would make it
 # again next to ours.
 BY_HAND = (UNSPEC, BOOT, STATIC)
+# The same, and what they copy from `ip route show`. The kernel's own routes are in the tables main
+# and local and in those of VRFs.
+PEOPLES = (*BY_HAND, KERNEL)
 # Routes that somebody renews: what replaces one is not theirs.
 RENEWED = (KERNEL, RA, DHCP)
 # What is not left to a routing daemon.

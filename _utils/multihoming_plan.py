@@ -75,27 +75,51 @@ def _route_steps(
     have = _by_key(current)
     want = _by_key(desired)
     coming: list[Step] = []
-    for route in sorted(desired, key=_reachable_first):
-        standing = have.get(route.key, [])
-        if route not in standing:
-            coming.append(_route_step(_verb(len(standing), len(want[route.key])), route))
-            if len(standing) == len(want[route.key]) == 1:
-                standing.clear()
-    going = [
-        _route_step("del", route)
-        for key, standing in have.items()
-        for route in standing
-        if route not in want.get(key, [])
-    ]
+    going = [route for key, routes in have.items() for route in routes if key not in want]
+    for key in sorted(want, key=lambda key: max(map(_reachable_first, want[key]))):
+        steps, surplus = _steps_of_key(have.get(key, []), want[key])
+        coming += steps
+        going += surplus
     # The other way round: what others need to be reachable goes last.
-    return coming, sorted(going, key=lambda step: "via" not in step.line)
+    removals = [_route_step("del", route) for route in going]
+    return coming, sorted(removals, key=lambda step: "via" not in step.line)
 
 
-def _verb(standing: int, wanted: int) -> str:
-    """Return how a route comes beside others of its key; the kernel can hold several."""
-    if standing == wanted == 1:
-        return "replace"
-    return "add" if standing == 0 and wanted == 1 else "append"
+def _steps_of_key(
+    standing: Sequence[Route], wanted: Sequence[Route]
+) -> tuple[list[Step], list[Route]]:
+    """Return (steps for the routes of one key, what is to be removed behind them).
+
+    The kernel can hold several; with IPv4 the first counts.
+    """
+    if standing == wanted:
+        return [], []
+    surplus = [route for route in standing if route not in wanted]
+    if len(standing) == len(wanted) == 1 and surplus:
+        return [_route_step("replace", wanted[0])], []
+    if not standing and len(wanted) == 1:
+        return [_route_step("add", wanted[0])], []
+    if wanted[0].family == 6:
+        missing = [route for route in wanted if route not in standing]
+        return [_route_step("append", route) for route in missing], surplus
+    first, last = _in_order(standing, wanted)
+    steps = []
+    for verb, routes in (("prepend", wanted[:first][::-1]), ("append", wanted[last:])):
+        for route in routes:
+            steps += [_route_step("del", route)] if route in standing else []
+            steps += [_route_step(verb, route)]
+    return steps, surplus
+
+
+def _in_order(standing: Sequence[Route], wanted: Sequence[Route]) -> tuple[int, int]:
+    """Return the bounds of the longest run of ``wanted`` that stands in this order."""
+    runs = [
+        (first, last)
+        for first in range(len(wanted))
+        for last in range(first, len(wanted) + 1)
+        if [route for route in standing if route in wanted[first:last]] == [*wanted[first:last]]
+    ]
+    return max(runs, key=lambda run: run[1] - run[0])
 
 
 def _by_key(routes: Iterable[Route]) -> dict[tuple[object, ...], list[Route]]:
@@ -116,6 +140,44 @@ def _route_step(verb: str, route: Route) -> Step:
 
 
 # --- rules ------------------------------------------------------------------------------------
+
+
+def in_order(current: Sequence[Rule], before: Sequence[Rule]) -> list[Step]:
+    """Return the steps that bring rules of equal priority back in the order that they were in.
+
+    current, before
+        The same rules, in the kernel's order. A new rule comes behind the others of its priority,
+        so those that follow are added anew, while a copy of each stands in. Rules that the kernel
+        can't tell apart stay as they are.
+    """
+    found: list[Step] = []
+    groups: dict[tuple[int, int | None], list[Rule]] = {}
+    for rule in before:
+        groups.setdefault((rule.family, rule.priority), []).append(rule)
+    for (family, priority), wanted in groups.items():
+        there = [r for r in current if (r.family, r.priority) == (family, priority)]
+        if there != wanted and not _is_confused(there):
+            found += _moved(there, wanted)
+    return found
+
+
+def _is_confused(group: Sequence[Rule]) -> bool:
+    return any(one is not other and rules.deletes(one, other) for one in group for other in group)
+
+
+def _moved(there: Sequence[Rule], wanted: Sequence[Rule]) -> list[Step]:
+    """Return the steps that move rules behind the first ones that stand in their order."""
+    count = 0
+    for rule in there:
+        count += count < len(wanted) and rule == wanted[count]
+    moved = wanted[count:]
+    used = {rule.protocol for rule in there}
+    protocol = next(number for number in _STAND_IN_PROTOCOLS if number not in used)
+    copies = [rule._replace(protocol=protocol) for rule in moved]
+    steps = [_rule_step("add", copy) for copy in copies]
+    for rule in moved:
+        steps += [_rule_step("del", rule), _rule_step("add", rule)]
+    return steps + [_rule_step("del", copy) for copy in copies]
 
 
 def _rule_steps(current: Sequence[Rule], desired: Sequence[Rule]) -> tuple[list[Step], list[Step]]:

@@ -7,9 +7,10 @@ read, ours is ``rt_tables.d/multihoming.conf``; elsewhere our lines in ``rt_tabl
 
 from __future__ import annotations
 
+import functools
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from multihoming_errors import TableError
@@ -26,8 +27,13 @@ SHIPPED = tuple(f"{path}.d" for path in DEFAULTS)
 
 MARKER = "# multihoming"
 _HEADER = "# Routing tables of the multihoming state. Salt owns this file.\n"
-_ADOPTED = re.compile(r"#\s*adopted\s+([0-9]+)\s+(\S+)\s*$")
-_KEEPING = re.compile(r"#\s*keep_main_routes\s+([0-9]+)\s+(\S+)\s+([0-9]+)\s*$")
+# What the next run has to know stands in comments: see ``Record``.
+ADOPTED, KEEPING, SERVING, RENUMBERED = "adopted", "keep_main_routes", "interface", "renumbered"
+_RECORD = re.compile(
+    rf"#\s*({ADOPTED}|{KEEPING}|{SERVING}|{RENUMBERED})\s+([0-9]+)\s+(\S+)(?:\s+(\S+))?\s*$"
+)
+_MADE = re.compile(r"#\s*made\s+(/\S+)\s*$")
+_MARKED = re.compile(rf"(?:#\s*{SERVING}:\s+([^#]+?)\s+)?{MARKER}\s*$")
 # iproute2 stops reading at such a line, so names below it would not be found.
 _BLANK_WITH_CR = re.compile(r"^[ \t]*[\r\v\f][ \t\r\v\f]*$", re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -44,6 +50,21 @@ class Line(NamedTuple):
     marked: bool
 
 
+class Record(NamedTuple):
+    """What a comment of ours says of a table, for the next run.
+
+    kind
+        ``adopted``: the table's name stands in another file. ``keep_main_routes``: its addresses
+        have rules into main as well, ``value`` is the priority of these. ``interface``: it serves
+        the interface ``value``. ``renumbered``: its name has another id now, and what stands in
+        the old one is still to be taken away.
+    """
+
+    kind: str
+    table: Table
+    value: str = ""
+
+
 class Tables(NamedTuple):
     """All of rt_tables, as read.
 
@@ -53,18 +74,17 @@ class Tables(NamedTuple):
         True where our names go into the drop-in, False where they go into rt_tables itself.
     lines
         Every ``id name`` line, in the order iproute2 reads them.
-    adopted
-        What our drop-in says of tables that stand in another file.
-    kept
-        What our file says of tables whose addresses have rules into main as well, and the
-        priority of these.
+    records
+        What our file says of tables.
+    missing
+        The folders that have to be made for the drop-in, the outermost first.
     """
 
     texts: Mapping[str, str]
     drop_in: bool
     lines: tuple[Line, ...] = ()
-    adopted: tuple[Table, ...] = ()
-    kept: tuple[tuple[Table, int], ...] = ()
+    records: tuple[Record, ...] = ()
+    missing: tuple[str, ...] = ()
 
     @property
     def ids(self) -> dict[str, int]:
@@ -82,17 +102,40 @@ class Tables(NamedTuple):
             if line.path == OURS or line.marked
         }
         standing = {line.table for line in self.lines}
-        ours.update({table.name: table.id for table in self.adopted if table in standing})
+        adopted = (record.table for record in self.records if record.kind == ADOPTED)
+        ours.update({table.name: table.id for table in adopted if table in standing})
         return ours
 
     @property
-    def keeping_main(self) -> frozenset[tuple[str, int]]:
-        """The owned tables (by name) and priorities of the rules into main that are ours."""
-        owned = self.owned
+    def renumbered(self) -> tuple[Table, ...]:
+        """Tables that were ours under another id, which nobody else has named since."""
+        named = {line.table.id for line in self.lines}
+        old = (record.table for record in self.records if record.kind == RENUMBERED)
+        return tuple(table for table in old if table.id not in named)
+
+    @property
+    def owned_ids(self) -> frozenset[int]:
+        """The ids of all tables that are ours."""
+        return frozenset([*self.owned.values(), *(table.id for table in self.renumbered)])
+
+    @property
+    def keeping_main(self) -> frozenset[tuple[int, int]]:
+        """The owned tables (by id) and priorities of the rules into main that are ours."""
+        ids = self.owned_ids
         return frozenset(
-            (table.name, priority)
-            for table, priority in self.kept
-            if owned.get(table.name) == table.id
+            (record.table.id, int(record.value))
+            for record in self.records
+            if record.kind == KEEPING and record.table.id in ids and record.value.isdigit()
+        )
+
+    @property
+    def serving(self) -> frozenset[tuple[int, str]]:
+        """The owned tables (by id) and the interfaces that they serve, as recorded."""
+        ids = self.owned_ids
+        return frozenset(
+            (record.table.id, record.value)
+            for record in self.records
+            if record.kind == SERVING and record.table.id in ids and record.value
         )
 
     @property
@@ -128,27 +171,34 @@ def check_id(number: object) -> str | None:
     return None
 
 
-def parse(texts: Mapping[str, str], drop_in: bool) -> Tables:
+def parse(texts: Mapping[str, str], drop_in: bool, missing: Iterable[str] = ()) -> Tables:
     """Read the texts of rt_tables and its drop-ins.
 
     texts
         Path -> text, in the order iproute2 reads the files.
+    missing
+        The folders that the drop-in lacks.
 
     Raises TableError naming file and line where iproute2 would stop reading.
     """
     lines: list[Line] = []
-    adopted: list[Table] = []
-    kept: list[tuple[Table, int]] = []
+    records: list[Record] = []
     for path, text in texts.items():
         for number, raw in enumerate(text.split("\n"), 1):
-            if path == _home(drop_in) and (match := _ADOPTED.match(raw.strip())):
-                adopted.append(Table(match[2], int(match[1])))
-            if path == _home(drop_in) and (match := _KEEPING.match(raw.strip())):
-                kept.append((Table(match[2], int(match[1])), int(match[3])))
             line = _parse_line(path, number, raw)
             if line:
                 lines.append(line)
-    return Tables(texts, drop_in, tuple(lines), tuple(adopted), tuple(kept))
+            if path == _home(drop_in):
+                records += _records(raw, line)
+    return Tables(texts, drop_in, tuple(lines), tuple(records), tuple(missing))
+
+
+def _records(raw: str, line: Line | None = None) -> list[Record]:
+    """Return what a line of our file records; one with the marker names its interfaces itself."""
+    if line and line.marked and (match := _MARKED.search(raw)):
+        return [Record(SERVING, line.table, dev) for dev in (match[1] or "").split()]
+    match = _RECORD.match(raw.strip())
+    return [Record(match[1], Table(match[3], int(match[2])), match[4] or "")] if match else []
 
 
 def _home(drop_in: bool) -> str:
@@ -206,15 +256,17 @@ def register(tables: Tables, wanted: Mapping[str, int]) -> dict[str, str]:
     with another id gets the new one. Files that need no change are not in the result.
     """
     owned = tables.owned
-    texts = _remove(
-        tables.texts, {name for name in wanted if owned.get(name, 0) != wanted[name]} & set(owned)
-    )
+    moving = {name for name, number in wanted.items() if owned.get(name, number) != number}
+    old = [Table(name, owned[name]) for name in moving]
+    texts = _without_lines(tables.texts, set(old))
     for path in _homes(tables, wanted):
         texts[path] = _BLANK_WITH_CR.sub("", texts.get(path, ""))
     for name, number in wanted.items():
         if owned.get(name) != number:
             texts = _add(texts, tables, Table(name, number))
-    return _changed(tables, texts)
+    staying = {**owned, **wanted}.values()
+    left = [Record(RENUMBERED, table) for table in old if table.id not in staying]
+    return _changed(tables, _with_records(texts, tables, left))
 
 
 def _homes(tables: Tables, wanted: Mapping[str, int]) -> set[str]:
@@ -226,43 +278,41 @@ def _homes(tables: Tables, wanted: Mapping[str, int]) -> set[str]:
 
 
 def release(tables: Tables, names: Iterable[str]) -> dict[str, str]:
-    """Return path -> new text of the files from which ``names`` go away.
+    """Return path -> new text of the files from which ``names`` go away, with their records.
 
     Lines below /usr are the distribution's: they stay, only our record of them goes.
     """
-    return _changed(tables, _remove(tables.texts, set(names)))
+    owned = tables.owned
+    gone = {Table(name, owned[name]) for name in names if name in owned}
+    texts = _without_lines(tables.texts, gone)
+    return _changed(tables, _without_records(texts, tables, lambda each: each.table in gone))
 
 
-def keep_main(tables: Tables, keeping: Iterable[tuple[str, int]]) -> dict[str, str]:
-    """Return path -> new text: a record that addresses of tables have rules into main.
+def record(tables: Tables, records: Iterable[Record]) -> dict[str, str]:
+    """Return path -> new text: with what records say besides what is recorded already."""
+    missing = [each for each in records if each not in tables.records]
+    return _changed(tables, _with_records(dict(tables.texts), tables, missing))
 
-    keeping
-        (table's name, priority of the rules).
+
+def forget(tables: Tables, ids: Collection[int], staying: Collection[Record]) -> dict[str, str]:
+    """Return path -> new text: without the records of tables other than those that stay.
+
+    ids
+        The tables whose records go.
     """
-    home = _home(tables.drop_in)
-    text = tables.texts.get(home) or (_HEADER if tables.drop_in else "")
-    missing = [record for record in keeping if record not in tables.keeping_main]
-    ids = tables.ids
-    for name, priority in missing:
-        entry = _entry(Table(name, ids[name]))
-        text = _append(text, f"# keep_main_routes {entry} {priority}")
-    return _changed(tables, {home: text}) if missing else {}
-
-
-def forget_main(tables: Tables, gone: Collection[tuple[str, int]]) -> dict[str, str]:
-    """Return path -> new text: without such records."""
-    home = _home(tables.drop_in)
-    kept = [
-        line
-        for line in tables.texts.get(home, "").split("\n")
-        if not ((match := _KEEPING.match(line.strip())) and (match[2], int(match[3])) in gone)
-    ]
-    return _changed(tables, {home: "\n".join(kept)}) if gone else {}
+    return _changed(
+        tables,
+        _without_records(
+            dict(tables.texts),
+            tables,
+            lambda each: each.table.id in ids and each.kind != ADOPTED and each not in staying,
+        ),
+    )
 
 
 def combine(tables: Tables, edited: Mapping[str, str]) -> Tables:
     """Return the tables as they read once ``edited`` (path -> text) is written."""
-    return parse({**tables.texts, **edited}, tables.drop_in)
+    return parse({**tables.texts, **edited}, tables.drop_in, tables.missing) if edited else tables
 
 
 def _changed(tables: Tables, texts: Mapping[str, str]) -> dict[str, str]:
@@ -273,24 +323,48 @@ def _entry(table: Table) -> str:
     return f"{table.id} {table.name}"
 
 
+# --- lines ------------------------------------------------------------------------------------
+
+
 def _add(texts: dict[str, str], tables: Tables, table: Table) -> dict[str, str]:
     standing = [line.path for line in tables.lines if line.table == table]
-    if tables.drop_in:
-        record = f"# adopted {_entry(table)}" if standing else _entry(table)
-        return {**texts, OURS: _append(texts.get(OURS) or _HEADER, record)}
-    record = f"{_entry(table)} {MARKER}"
+    if ETC in standing and not tables.drop_in:
+        return {**texts, ETC: _edited(texts[ETC], table, _with_marker)}
     if standing:
-        return {**texts, standing[0]: _replace(texts[standing[0]], table, record)}
-    return {**texts, ETC: _append(texts.get(ETC, ""), record)}
+        return _with_records(texts, tables, [Record(ADOPTED, table)])
+    if tables.drop_in:
+        return _appended(texts, tables, _entry(table))
+    return _appended(texts, tables, f"{_entry(table)} {MARKER}")
 
 
-def _append(text: str, line: str) -> str:
-    return f"{text}{line}\n" if not text or text.endswith("\n") else f"{text}\n{line}\n"
+def _drop_in(texts: Mapping[str, str], tables: Tables) -> str:
+    """Return the text of our drop-in; a new one says which folders were made for it."""
+    made = "".join(f"# made {folder}\n" for folder in tables.missing)
+    return texts.get(OURS) or _HEADER + made
 
 
-def _replace(text: str, table: Table, new: str) -> str:
-    lines = text.split("\n")
-    return "\n".join(new if _table(line) == table else line for line in lines)
+def _appended(texts: Mapping[str, str], tables: Tables, line: str) -> dict[str, str]:
+    """Return the texts with one more line in our file.
+
+    In somebody else's, a last line that has no end leaves none behind it.
+    """
+    home = _home(tables.drop_in)
+    text = texts.get(ETC, "") if home == ETC else _drop_in(texts, tables)
+    if text and not text.endswith("\n"):
+        return {**texts, home: f"{text}\n{line}" + ("" if home == ETC else "\n")}
+    return {**texts, home: f"{text}{line}\n"}
+
+
+def _edited(text: str, table: Table, edit: Callable[[str], str]) -> str:
+    """Return a text with every line of a table edited."""
+    return "\n".join(edit(raw) if _table(raw) == table else raw for raw in text.split("\n"))
+
+
+def _with_marker(raw: str) -> str:
+    """Return a line with our marker behind what it says already."""
+    said = raw.rstrip()
+    rest = raw[len(said) :].lstrip(" \t")
+    return f"{said} {MARKER}{rest}"
 
 
 def _table(raw: str) -> Table | None:
@@ -298,24 +372,72 @@ def _table(raw: str) -> Table | None:
     return line.table if line else None
 
 
-def _remove(texts: Mapping[str, str], names: set[str]) -> dict[str, str]:
-    if not names:
+def _without_lines(texts: Mapping[str, str], gone: Collection[Table]) -> dict[str, str]:
+    """Return the texts without the lines of tables, and without what says that they are adopted."""
+    if not gone:
         return dict(texts)
+    adopted = [Record(ADOPTED, table) for table in gone]
     return {
-        path: "\n".join(line for line in text.split("\n") if _name(path, line) not in names)
+        path: "\n".join(
+            raw
+            for raw in text.split("\n")
+            if _table(raw) not in gone
+            and not (path in (OURS, ETC) and any(each in adopted for each in _records(raw)))
+        )
         if path.startswith("/etc/")
         else text
         for path, text in texts.items()
     }
 
 
-def _name(path: str, raw: str) -> str | None:
-    for pattern in (_ADOPTED, _KEEPING) if path in (OURS, ETC) else ():
-        match = pattern.match(raw.strip())
-        if match:
-            return match[2]
-    table = _table(raw)
-    return table.name if table else None
+# --- records ------------------------------------------------------------------------------------
+
+
+def _with_records(
+    texts: dict[str, str], tables: Tables, records: Iterable[Record]
+) -> dict[str, str]:
+    """Return the texts with more records; the interface of a line with our marker stands in it."""
+    for each in records:
+        if each.kind == SERVING and not tables.drop_in:
+            edit = functools.partial(_with_interface, dev=each.value)
+            texts = {**texts, ETC: _edited(texts[ETC], each.table, edit)}
+        else:
+            entry = f"# {each.kind} {_entry(each.table)} {each.value}"
+            texts = _appended(texts, tables, entry.rstrip())
+    return texts
+
+
+def _with_interface(raw: str, dev: str) -> str:
+    """Return a line that has our marker with one more interface in front of that."""
+    match = _MARKED.search(raw)
+    if not match:
+        return raw
+    devices = " ".join([*(match[1] or "").split(), dev])
+    return f"{raw[: match.start()]}# {SERVING}: {devices} {raw[raw.rindex(MARKER) :]}"
+
+
+def _without_records(
+    texts: dict[str, str], tables: Tables, gone: Callable[[Record], bool]
+) -> dict[str, str]:
+    home = _home(tables.drop_in)
+    if home in texts:
+        lines = (_without_record(raw, gone) for raw in texts[home].split("\n"))
+        texts[home] = "\n".join(raw for raw in lines if raw is not None)
+    return texts
+
+
+def _without_record(raw: str, gone: Callable[[Record], bool]) -> str | None:
+    line = _parse_line("", 0, raw)
+    said = _records(raw, line)
+    staying = [each for each in said if not gone(each)]
+    if len(staying) == len(said):
+        return raw
+    if line is None:
+        return None
+    bare = _MARKED.sub(raw[raw.rindex(MARKER) :], raw)
+    for each in staying:
+        bare = _with_interface(bare, each.value)
+    return bare
 
 
 def only_records(before: str | None, after: str | None) -> bool:
@@ -330,7 +452,13 @@ def _read_by_ip(text: str) -> tuple[list[Table], bool]:
 
 def is_empty(path: str, text: str) -> bool:
     """Tell whether our drop-in says nothing any more, and so can be deleted."""
-    return path == OURS and text.strip() in ("", _HEADER.strip())
+    said = [raw for raw in text.split("\n") if raw.strip() and not _MADE.match(raw.strip())]
+    return path == OURS and said in ([], [_HEADER.strip()])
+
+
+def made(text: str | None) -> list[str]:
+    """Return the folders that were made for our drop-in, as it says, the outermost first."""
+    return [match[1] for raw in (text or "").split("\n") if (match := _MADE.match(raw.strip()))]
 
 
 def sources(

@@ -6,9 +6,11 @@ tells afterwards whether the result holds.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+import multihoming_adopt as adopt
 import multihoming_backend as backend_
 import multihoming_config as config
 import multihoming_default_gateway as default_gateway
@@ -20,7 +22,7 @@ import multihoming_plan as plan
 import multihoming_rt_tables as rt_tables
 import multihoming_rules as rules
 from multihoming_backend import Default, Kept
-from multihoming_edit import FILES, Edit
+from multihoming_edit import FILES, FOLDER, Edit
 from multihoming_errors import HostError
 from multihoming_model import Found
 from multihoming_numbers import MAIN
@@ -103,6 +105,12 @@ class Work(NamedTuple):
         return [dev for dev in named if dev in keepers]
 
 
+def folders(seen: Seen) -> list[str]:
+    """Return the folders in which a run may write files, each ending in a slash."""
+    kept = (folder for name in seen.kept for folder in backend_.named(name).FOLDERS)
+    return [rt_tables.ETC.removesuffix("rt_tables"), rt_tables.DROP_INS + FOLDER, *kept]
+
+
 def ids_to_read(
     tables: rt_tables.Tables, wanted: config.Config, scope: frozenset[str] | None
 ) -> set[int]:
@@ -111,7 +119,8 @@ def ids_to_read(
     scope
         Names of the only ones; None for all that are owned.
     """
-    return {*_owned(tables, scope).values(), *wanted.tables.values()}
+    left = {table.id for table in tables.renumbered if scope is None or table.name in scope}
+    return {*_owned(tables, scope).values(), *left, *wanted.tables.values()}
 
 
 def needs_defaults(wanted: config.Config) -> bool:
@@ -171,6 +180,8 @@ def decide(
     ids = frozenset(ids_to_read(seen.tables, wanted, scope) - skipped)
     ours = _ours(ids, seen, outcome)
     _check_places(ours, state.all_rules)
+    if not wanted.take_over:
+        _check_others(wanted, ours, seen, outcome)
     return compare(Goal(wanted.tables, forgettable, ours, outcome, chosen), seen)
 
 
@@ -235,10 +246,12 @@ def _ours(ids: frozenset[int], seen: Seen, outcome: desired.Desired) -> rules.Ou
     wanted = {rules.place_into_main(rule) for rule in made} - {None}
     places = rules.places_into_main(made, ids) if wanted else {}
     into_main = {place: table for place, table in places.items() if place in wanted}
-    known = seen.tables.ids
-    recorded = {(known[name], priority) for name, priority in seen.tables.keeping_main}
+    recorded = seen.tables.keeping_main
     if recorded:
-        lines = (line.item for line in lines_of(seen, known) if not line.lost)
+        # What a run that was killed has left in files may still name the old id.
+        before = {table.name: table.id for table in seen.tables.renumbered}
+        names = [seen.tables.ids, *([{**seen.tables.ids, **before}] if before else [])]
+        lines = [line.item for each in names for line in lines_of(seen, each) if not line.lost]
         kept = [item for item in lines if isinstance(item, model.Rule)]
         held = [*seen.state.all_rules, *kept]
         into_main |= rules.places_recorded(
@@ -272,6 +285,34 @@ def _check_places(ours: rules.Ours, live: Iterable[model.Rule]) -> None:
         raise HostError(foreign)
 
 
+def _check_others(
+    wanted: config.Config, ours: rules.Ours, seen: Seen, outcome: desired.Desired
+) -> None:
+    """Check that nothing of somebody else's stands in a table that becomes ours.
+
+    Raises HostError.
+    """
+    new = {
+        name: id_
+        for name, id_ in wanted.tables.items()
+        if id_ in ours.tables - seen.tables.owned_ids
+    }
+    if not new:
+        return
+    standing: dict[int, list[Any]] = {id_: [*seen.state.routes[id_]] for id_ in new.values()}
+    # A name that gets another id still stands for the old one in files.
+    lines = (line.item for line in lines_of(seen, {**new, **seen.tables.ids}) if not line.lost)
+    for item in (*seen.state.all_rules, *lines):
+        if item and item.table in standing:
+            standing[item.table].append(item)
+    policies = outcome.policies.values()
+    declared: list[Any] = [route for policy in policies for route in policy.routes]
+    declared += [rule for policy in policies for rule in policy.rules]
+    errors = adopt.taken_over(new, standing, declared)
+    if errors:
+        raise HostError(errors)
+
+
 def _with_live(
     found: Mapping[str, Found],
     wanted: config.Config,
@@ -290,7 +331,7 @@ def _with_live(
         interface = wanted.interfaces.get(name)
         live = then.get(name, {})
         if interface and interface.gateways is None:
-            own = desired.gateways_through(name, state.routes.get(interface.table.id, ()))
+            own = desired.own_gateways(interface, state.routes.get(interface.table.id, ()))
             live = {**own, **now.get(name, {}), **live}
         filled[name] = found.get(name, Found())._replace(defaults=live)
     return filled
@@ -328,10 +369,11 @@ def _siblings_lost(
 def compare(goal: Goal, seen: Seen) -> Work:
     """Return what separates kernel, rt_tables and what backends keep from the goal."""
     tables, state = seen.tables, seen.state
+    goal = goal._replace(outcome=_as_standing(goal, seen))
     registered, then = _registered(goal, tables)
     released, final = _released(goal, then)
-    before = table_edits(tables.texts, registered)
-    after = [*_rendered(goal, seen, final), *table_edits(then.texts, released)]
+    before = table_edits(tables, registered)
+    after = [*_rendered(goal, seen, final), *table_edits(then, released)]
 
     policies = goal.outcome.policies.values()
     switched, switched_to = (
@@ -345,6 +387,37 @@ def compare(goal: Goal, seen: Seen) -> Work:
     steps = plan.steps(current, should)
     report = _report(goal, seen, final, steps, edit_.merged([*before, *after]), (current, should))
     return Work(goal, seen, tuple(before), tuple(steps), tuple(after), report, current, should)
+
+
+def _as_standing(goal: Goal, seen: Seen) -> desired.Desired:
+    """Return the outcome with what stands already as it stands, see ``multihoming_adopt``."""
+    live: dict[int, list[Any]] = {id_: [*seen.state.routes[id_]] for id_ in goal.ours.tables}
+    for rule in seen.state.all_rules:
+        place = rules.place_into_main(rule)
+        table = goal.ours.into_main.get(place, rule.table) if place else rule.table
+        live.get(table or 0, []).append(rule)
+    names = {**seen.tables.ids, **goal.tables}
+    usual = backend_.Stamps()
+    stamping = {name for name in seen.keepers.values() if usual != backend_.named(name).STAMPS}
+    policies = {
+        dev: adopt.as_standing(
+            policy,
+            live[policy.table.id],
+            functools.partial(_in_files, seen, seen.keepers[dev], names),
+            policy.table.id in seen.tables.owned_ids,
+            seen.keepers[dev] in stamping,
+        )
+        for dev, policy in goal.outcome.policies.items()
+    }
+    return goal.outcome._replace(policies=policies)
+
+
+def _in_files(seen: Seen, keeper: str, names: Mapping[str, int]) -> list[Any]:
+    """Return what the loader of a backend makes of the lines that it keeps."""
+    if keeper not in seen.kept:
+        return []
+    lines = backend_.named(keeper).lines(seen.kept[keeper], names)
+    return [line.item for line in lines if line.item and not line.lost]
 
 
 def _rendered(goal: Goal, seen: Seen, final: rt_tables.Tables) -> list[Edit]:
@@ -366,31 +439,31 @@ def _rendered(goal: Goal, seen: Seen, final: rt_tables.Tables) -> list[Edit]:
 def _registered(goal: Goal, tables: rt_tables.Tables) -> tuple[dict[str, str], rt_tables.Tables]:
     """Return (path -> text, tables) with what has to be recorded before the kernel changes."""
     named = rt_tables.register(tables, goal.tables)
-    then = rt_tables.combine(tables, named) if named else tables
-    kept = rt_tables.keep_main(then, sorted(_keeping_main(goal)))
-    return {**named, **kept}, rt_tables.combine(then, kept) if kept else then
+    then = rt_tables.combine(tables, named)
+    recorded = rt_tables.record(then, _records(goal))
+    return {**named, **recorded}, rt_tables.combine(then, recorded)
 
 
 def _released(goal: Goal, tables: rt_tables.Tables) -> tuple[dict[str, str], rt_tables.Tables]:
     """Return (path -> text, tables) without what need not be recorded once it has changed."""
-    ids = tables.ids
-    compared = {record for record in tables.keeping_main if ids[record[0]] in goal.ours.tables}
-    forgotten = rt_tables.forget_main(tables, compared - _keeping_main(goal))
-    then = rt_tables.combine(tables, forgotten) if forgotten else tables
-    gone = goal.owned - goal.tables.keys()
-    released = rt_tables.release(then, gone) if gone else {}
-    edited = {**forgotten, **released}
-    return edited, rt_tables.combine(tables, edited) if edited else tables
+    forgotten = rt_tables.forget(tables, goal.ours.tables, _records(goal))
+    then = rt_tables.combine(tables, forgotten)
+    released = rt_tables.release(then, goal.owned - goal.tables.keys())
+    return {**forgotten, **released}, rt_tables.combine(then, released)
 
 
-def _keeping_main(goal: Goal) -> set[tuple[str, int]]:
-    """Return (table's name, priority) of the rules into main that should be."""
-    return {
-        (policy.table.name, place[2])
-        for policy in goal.outcome.policies.values()
-        for rule in policy.rules
-        if (place := rules.place_into_main(rule)) and place in goal.ours.into_main
-    }
+def _records(goal: Goal) -> list[rt_tables.Record]:
+    """Return what has to be recorded: which interface a table serves, and rules into main."""
+    records = []
+    for dev, policy in goal.outcome.policies.items():
+        places = filter(None, map(rules.place_into_main, policy.rules))
+        priorities = {place[2] for place in places if place in goal.ours.into_main}
+        records += [
+            rt_tables.Record(rt_tables.KEEPING, policy.table, str(priority))
+            for priority in sorted(priorities)
+        ]
+        records.append(rt_tables.Record(rt_tables.SERVING, policy.table, dev))
+    return records
 
 
 def held(ours: rules.Ours, state: model.State, in_main: Iterable[model.Route]) -> _RoutesAndRules:
@@ -399,18 +472,32 @@ def held(ours: rules.Ours, state: model.State, in_main: Iterable[model.Route]) -
     return [*routes, *in_main], [rule for rule in state.all_rules if rule in ours]
 
 
-def table_edits(before: Mapping[str, str], after: Mapping[str, str]) -> list[Edit]:
-    """Return the edits of rt_tables and its drop-ins that lead from texts to others, by path."""
-    return [
-        Edit(FILES, path, before.get(path), None if rt_tables.is_empty(path, text) else text)
+def table_edits(before: rt_tables.Tables, after: Mapping[str, str]) -> list[Edit]:
+    """Return the edits of rt_tables and its drop-ins that lead to other texts, by path.
+
+    Folders that are made for our drop-in go away with it.
+    """
+    edits = [
+        Edit(FILES, path, before.texts.get(path), None if rt_tables.is_empty(path, text) else text)
         for path, text in after.items()
     ]
+    ours = next((edit for edit in edits if edit.place == rt_tables.OURS), None)
+    if ours and ours.before is None:
+        return [*(Edit(FILES, path + FOLDER, None, "") for path in before.missing), *edits]
+    made = rt_tables.made(ours.before) if ours and ours.after is None else []
+    return [*edits, *(Edit(FILES, path + FOLDER, "", None) for path in reversed(made))]
 
 
 def is_record(edit: Edit) -> bool:
     """Tell whether an edit only records in rt_tables what is ours: nothing changes by it."""
     ours = (rt_tables.ETC, rt_tables.OURS)
     return edit.place in ours and rt_tables.only_records(edit.before, edit.after)
+
+
+def diffs(edits: Iterable[Edit]) -> dict[str, str]:
+    """Return place -> unified diff of the edits that change more than our records."""
+    shown = (edit for edit in edits if not is_record(edit) and not edit.place.endswith(FOLDER))
+    return {edit.place: edit_.diff(edit) for edit in shown}
 
 
 # --- the report -------------------------------------------------------------------------------
@@ -431,7 +518,7 @@ def _report(
     devices = _devices(goal, seen, known, current[0]) if commands else {}
     return {
         "commands": commands,
-        "files": {edit.place: edit_.diff(edit) for edit in edits if not is_record(edit)},
+        "files": diffs(edits),
         "interfaces": _interfaces(differences, devices, goal.ours, known),
         "tables": _tables(seen.tables, final),
         "notes": [f"{name} {why}: skipped" for name, why in goal.outcome.skipped.items()],
@@ -441,9 +528,10 @@ def _report(
 def _devices(
     goal: Goal, seen: Seen, known: Mapping[str, int], routes: Iterable[model.Route]
 ) -> dict[int, str]:
-    """Return table id -> the interface it serves, by policy, else files, else live routes."""
+    """Return table id -> the interface it serves: by policy, record, files, else live routes."""
     devices = {route.table: dev for route in routes for dev in route.devices[:1]}
     devices.update(served(lines_of(seen, known), goal.ours.tables, known))
+    devices.update(seen.tables.serving)
     policies = goal.outcome.policies
     devices.update({policy.table.id: dev for dev, policy in policies.items()})
     return devices

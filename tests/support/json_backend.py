@@ -12,6 +12,7 @@ from multihoming_numbers import STATIC
 NAME = "json"
 STAMPS = Stamps(route=STATIC, rule=STATIC)
 PATIENCE = 0.2
+FOLDERS = ()
 PLACE = "/etc/iproute2/policies.json"
 activated = []
 

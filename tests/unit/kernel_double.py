@@ -12,7 +12,7 @@ from collections import Counter
 PROTOCOLS = {"kernel": "2", "boot": "3", "static": "4"}
 SCOPES = {"global": "0", "link": "253", "host": "254"}
 ACTIONS = ("blackhole", "unreachable", "prohibit", "nop", "goto")
-TYPES = ("unicast", "blackhole", "unreachable", "prohibit", "throw")
+TYPES = ("unicast", "local", "blackhole", "unreachable", "prohibit", "throw")
 HOPS = {"via", "via6", "nhid", "nexthop"}
 KERNEL_RULES = (
     "rule add from all table 255 priority 0 protocol kernel",
@@ -123,7 +123,7 @@ class Routes:
         return twin
 
     def run(self, line):
-        """Do what ``route add|append|replace|del ...`` does; raises RefusedError."""
+        """Do what ``route add|append|prepend|replace|del ...`` does; raises RefusedError."""
         kind, verb, *words = line.split()
         assert kind == "route"
         route = read_route(words)
@@ -136,6 +136,8 @@ class Routes:
             raise RefusedError(f"EEXIST {line}")
         if verb == "replace" and same:
             self.live[self.live.index(same[0])] = route
+        elif verb == "prepend" and same:
+            self.live.insert(self.live.index(same[0]), route)
         else:
             self.live.append(route)
             self.live.sort(key=lambda live: int(live.get("metric", 0)))
@@ -148,7 +150,8 @@ class Routes:
             route.setdefault("metric", "1024")
         else:
             attached = route["type"] == "unicast" and not HOPS & route.keys()
-            route.setdefault("scope", SCOPES["link" if attached else "global"])
+            usual = "host" if route["type"] == "local" else "link" if attached else "global"
+            route.setdefault("scope", SCOPES[usual])
 
     def _find(self, given, line):
         for live in self.live:

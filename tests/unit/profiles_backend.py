@@ -12,6 +12,7 @@ from multihoming_numbers import BOOT, STATIC
 
 NAME = "profiles"
 STAMPS = Stamps(route=STATIC, rule=BOOT)
+FOLDERS = ()
 
 
 def place(dev):

@@ -280,14 +280,14 @@ def test_of_priorities_that_as_many_have_the_usual_one():
 
 def test_an_address_without_a_route_to_its_subnet():
     made = entry(DEFAULT + " onlink", RULE)
-    assert made == {**PLAIN, "addresses": ["192.168.1.220/32"], "onlink": True}
+    assert made == {**PLAIN, "onlink": True, "subnet_routes": False}
 
 
 def test_a_default_route_without_gateway():
     made = entry("route default dev eth1 table 201", RULE)
     assert made == {
         "table": "gateway1",
-        "addresses": ["192.168.1.220/32"],
+        "subnet_routes": False,
         "routes": [{"to": "default"}],
     }
 
@@ -308,10 +308,34 @@ def test_a_default_route_with_more_to_it(more, spec):
 
 def test_a_route_to_the_subnet_without_source():
     assert entry(SUBNET.replace("src 192.168.1.220 ", ""), DEFAULT, RULE) == {
-        "table": "gateway1",
-        "addresses": ["192.168.1.220/32"],
-        "routes": [{"to": "192.168.1.0/24"}, {"to": "default", "via": "192.168.1.254"}],
+        **PLAIN,
+        "subnet_routes": False,
+        "routes": [{"to": "192.168.1.0/24"}],
     }
+
+
+def test_one_of_two_subnets_without_a_route():
+    there = links("192.168.1.220/24", "192.168.7.220/24")
+    second = "rule from 192.168.7.220 table 201 priority 20000"
+    assert entry(SUBNET, DEFAULT, RULE, second, there=there) == {
+        **PLAIN,
+        "subnet_routes": False,
+        "routes": [{"to": "192.168.1.0/24", "src": "192.168.1.220"}],
+    }
+
+
+def test_what_people_stamp_is_as_it_was():
+    lines = (SUBNET + " proto kernel", DEFAULT + " proto static", RULE + " protocol static")
+    found = export.export(seen(*lines))
+    assert found == export.export(seen(*ETH1))
+    assert (found.left_out, found.notes) == ((), ())
+
+
+def test_next_hops_in_any_order():
+    hops = "nexthop via 192.168.1.9 dev eth1 nexthop via 192.168.1.254 dev eth1"
+    made = entry(SUBNET, RULE, f"route default table 201 {hops}")
+    legs = [{"via": "192.168.1.9", "dev": "eth1"}, {"via": "192.168.1.254", "dev": "eth1"}]
+    assert made["routes"] == [{"to": "default", "nexthops": legs}]
 
 
 def test_the_rule_of_an_address_that_is_elsewhere():
@@ -485,6 +509,7 @@ def test_the_rules_that_every_host_has_are_not_mentioned():
         ("route 10.9.0.0/16 via 192.168.1.3 dev eth1 mtu lock 9 table 201", "has mtu lock"),
         ("route 10.9.0.0/16 via 192.168.1.3 dev eth1 proto 11 table 201", "its protocol is 11"),
         ("route local 10.9.0.1 dev eth1 proto kernel table 201", "VRF"),
+        ("route local 10.9.0.1 dev eth1 table 201", "type local"),
         ("route 10.9.0.0/16 dev eth2 table 201", "leaves by eth2"),
         (
             "route 10.9.0.0/16 table 201 nexthop via 192.168.1.3 dev eth1 onlink "
@@ -492,7 +517,7 @@ def test_the_rules_that_every_host_has_are_not_mentioned():
             "has a next hop with onlink",
         ),
         ("rule fwmark 1 table 201 priority 30 realms 3", "has realms"),
-        ("rule fwmark 1 table 201 priority 30 protocol kernel", "its protocol is kernel"),
+        ("rule fwmark 1 table 201 priority 30 protocol 186", "its protocol is 186"),
         ("rule fwmark 1 table 201 priority 0", "rules[0].priority: 0 is not"),
         ("rule to 10.9.0.0/16 table 201 priority 20000 prohibit", "which comes first is undefined"),
         ("route default via 192.168.1.1 dev eth1 table 201", "can't stand beside the rest"),
@@ -500,6 +525,11 @@ def test_the_rules_that_every_host_has_are_not_mentioned():
 )
 def test_what_the_pillar_has_no_word_for_keeps_its_table_out(line, why):
     assert why in left_out(*ETH1, line)
+
+
+def test_the_table_of_a_vrf_is_the_kernels():
+    vrf = changed(link("red"), kind="vrf", vrf_table=201)
+    assert "of a VRF" in left_out(*ETH1, there={**links(), "red": vrf})
 
 
 @pytest.mark.parametrize(
@@ -518,7 +548,7 @@ def test_what_every_policy_has(lines, why):
 
 def test_a_source_address_of_the_subnet_that_is_elsewhere():
     subnet = SUBNET.replace("src 192.168.1.220", "src 192.168.1.9")
-    assert "can't stand beside the rest" in left_out(subnet, DEFAULT, RULE)
+    assert "192.168.1.9 is not an address of this host" in left_out(subnet, DEFAULT, RULE)
 
 
 def test_a_table_that_would_get_mains_default_route_as_well():
@@ -582,11 +612,8 @@ def test_rules_into_no_table_of_ours_are_listed(line):
 @pytest.mark.parametrize(
     ("lines", "why"),
     [
-        ((DEFAULT, RULE), "would be added"),
-        ((SUBNET, DEFAULT + " metric 5", RULE), "would be added"),
         ((SUBNET, DEFAULT.replace("168.1.254", "0.2.1"), RULE), "1 dev eth1 onlink table"),
         ((*ETH1, RULE + " protocol static"), "2 times"),
-        ((SUBNET + " proto static", DEFAULT, RULE), "protocol static"),
     ],
 )
 def test_what_changes_without_harm_is_exported_and_said(lines, why):
@@ -611,6 +638,8 @@ def test_a_default_route_that_would_go_before_another_is_harm():
     assert "via 192.168.1.254 dev eth1 table" not in "\n".join(found.notes)
 
 
-def test_a_default_route_whose_mtu_would_be_passed_over_is_harm():
-    lines = (SUBNET, RULE, DEFAULT + " metric 9 mtu 1400")
-    assert "would be added" in left_out(*lines)
+@pytest.mark.parametrize("more", [{"metric": 9}, {"metric": 9, "mtu": 1400}])
+def test_a_default_route_with_a_metric_is_the_only_one(more):
+    words = " ".join(f"{word} {value}" for word, value in more.items())
+    made = entry(SUBNET, RULE, f"{DEFAULT} {words}")
+    assert made["routes"] == [{"to": "default", "via": "192.168.1.254", **more}]

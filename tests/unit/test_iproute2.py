@@ -190,7 +190,7 @@ def test_what_is_wrong_with_a_line_is_told(kind, line, message):
                 254,
                 "default",
                 src="10.0.0.9",
-                nexthops=(Nexthop(None, "a", 256), Nexthop("10.0.0.2", "b", 1, True)),
+                nexthops=(Nexthop("10.0.0.2", "b", 1, True), Nexthop(None, "a", 256)),
             ),
         ),
         (
@@ -545,7 +545,7 @@ def test_a_type_that_nobody_knows_is_kept_as_its_number():
 def test_legs_in_json():
     hops = [{"gateway": "10.0.0.2", "dev": "b", "weight": 5, "flags": ["onlink"]}, {"dev": "a"}]
     route = iproute2.route_from_json({"dst": "default", "table": 7, "nexthops": hops}, 4)
-    assert route.nexthops == (Nexthop(dev="a"), Nexthop("10.0.0.2", "b", 5, True))
+    assert route.nexthops == (Nexthop("10.0.0.2", "b", 5, True), Nexthop(dev="a"))
 
 
 @pytest.mark.parametrize(

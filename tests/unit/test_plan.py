@@ -313,7 +313,58 @@ def test_there_is_a_way_back_from_any_number_of_route_steps(current, desired):
     steps = plan.steps((current, ()), (desired, ()))
     for kernel in states(routes_in(current), steps):
         go_back(kernel, routes=current)
-        assert Counter(kernel) == Counter(routes_in(current))
+        assert by_key(kernel) == by_key(routes_in(current))
+
+
+def by_key(kernel):
+    """Return key -> the routes that share it, in the order in which they count."""
+    found = {}
+    for route in map(route_of, kernel.live):
+        found.setdefault(route.key, []).append(route)
+    return found
+
+
+SHARED = [
+    settled(Route(4, 7, "default", via=f"192.168.1.{number}", dev="eth1")) for number in range(5)
+]
+
+
+@given(st.permutations(SHARED), st.lists(st.sampled_from(SHARED), unique=True, max_size=5))
+def test_routes_of_one_key_come_back_in_their_order(before, now):
+    kernel = routes_in(now)
+    go_back(kernel, routes=before)
+    assert list(map(route_of, kernel.live)) == list(before)
+
+
+@given(
+    st.permutations(SHARED),
+    st.lists(st.sampled_from(SHARED), unique=True, min_size=1, max_size=4),
+)
+def test_one_of_several_routes_of_a_key_is_always_there(before, now):
+    for kernel in states(routes_in(now), plan.steps((now, ()), (before, ()))):
+        assert kernel.live
+
+
+EQUAL = [Rule(4, 5, 7 + number % 3, src=f"192.168.1.{number}") for number in range(6)]
+FOREIGN = [Rule(4, 5, 99, src="10.0.0.1"), Rule(4, 4, 99), Rule(4, 6, 99)]
+
+
+@given(st.permutations(EQUAL), st.permutations([*EQUAL, *FOREIGN]))
+def test_rules_of_one_priority_come_back_in_their_order(before, there):
+    kernel = kernel_with(there)
+    now = [rule_of(live) for live in kernel.live if rule_of(live) in EQUAL]
+    steps = plan.in_order(now, before)
+    for state in states(kernel, steps):
+        held = {rule_of(live)._replace(protocol=0) for live in state.live}
+        assert held == {*EQUAL, *FOREIGN}
+    assert [rule_of(live) for live in state.live if rule_of(live) in EQUAL] == before
+    assert Counter(state) == Counter(kernel)
+    assert plan.in_order(before, before) == []
+
+
+def test_rules_that_the_kernel_takes_for_each_other_stay_where_they_are():
+    general, special = Rule(4, 5, 7), Rule(4, 5, 7, src="192.168.1.1")
+    assert plan.in_order([special, general], [general, special]) == []
 
 
 @given(LIVE_ROUTES, WANTED_ROUTES)

@@ -191,7 +191,7 @@ REGISTER = [
         "1 a",
         None,
         {"gateway1": 201},
-        "1 a\n201 gateway1 # multihoming\n",
+        "1 a\n201 gateway1 # multihoming",
         None,
         id="no final newline",
     ),
@@ -208,9 +208,9 @@ REGISTER = [
         "0xc9\tgateway1 # by hand\n",
         None,
         {"gateway1": 201},
-        "201 gateway1 # multihoming\n",
+        "0xc9\tgateway1 # by hand # multihoming\n",
         None,
-        id="adopted over a comment",
+        id="adopted with its spelling and comment",
     ),
     pytest.param(
         "201\tgateway1\n",
@@ -224,7 +224,7 @@ REGISTER = [
         "201 gateway1 # multihoming\n",
         None,
         {"gateway1": 205},
-        "205 gateway1 # multihoming\n",
+        "205 gateway1 # multihoming\n# renumbered 201 gateway1\n",
         None,
         id="another id",
     ),
@@ -233,7 +233,7 @@ REGISTER = [
         "201 gateway1\n202 b\n",
         {"gateway1": 205},
         "",
-        "202 b\n205 gateway1\n",
+        "202 b\n205 gateway1\n# renumbered 201 gateway1\n",
         id="another id in the drop-in",
     ),
     pytest.param(
@@ -255,6 +255,98 @@ def test_register(text, drop_in, wanted, etc, ours):
     assert now.texts.get(rt.OURS, "").endswith(ours or "")
     assert (rt.OURS in now.texts) == (ours is not None)
     assert now.owned.items() >= wanted.items()
+
+
+# --- records ----------------------------------------------------------------------------------
+
+ONE = rt.Table("gateway1", 201)
+ETH1 = rt.Record(rt.SERVING, ONE, "eth1")
+ETH2 = rt.Record(rt.SERVING, ONE, "eth2")
+KEPT = rt.Record(rt.KEEPING, ONE, "19999")
+RECORDED = [
+    pytest.param(
+        "201 gateway1 # multihoming\n",
+        None,
+        "201 gateway1 # interface: eth1 eth2 # multihoming\n"
+        "# keep_main_routes 201 gateway1 19999\n",
+        id="one file",
+    ),
+    pytest.param(
+        "0xc9\tgateway1 # uplink # multihoming \r\n77 x",
+        None,
+        "0xc9\tgateway1 # uplink # interface: eth1 eth2 # multihoming \r\n77 x\n"
+        "# keep_main_routes 201 gateway1 19999",
+        id="adopted in one file",
+    ),
+    pytest.param(
+        "201 gateway1\n",
+        "# adopted 201 gateway1\n",
+        "# adopted 201 gateway1\n# interface 201 gateway1 eth1\n# interface 201 gateway1 eth2\n"
+        "# keep_main_routes 201 gateway1 19999\n",
+        id="drop-in",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "drop_in", "home"), RECORDED)
+def test_records_are_written_read_and_forgotten(text, drop_in, home):
+    found = tables(text, drop_in)
+    there = after(found, rt.record(found, [ETH1, ETH2, KEPT]))
+    assert there.texts[rt.OURS if drop_in else rt.ETC] == home
+    assert there.serving == {(201, "eth1"), (201, "eth2")}
+    assert there.keeping_main == {(201, 19999)}
+    assert there.owned == found.owned
+    assert rt.record(there, [KEPT, ETH2, ETH1]) == {}
+    assert rt.forget(there, {201}, [ETH1, ETH2, KEPT]) == {}
+    assert rt.forget(there, {202}, []) == {}
+    less = after(there, rt.forget(there, {201}, [ETH2]))
+    assert (less.serving, less.keeping_main) == ({(201, "eth2")}, frozenset())
+    none = after(less, rt.forget(less, {201}, []))
+    assert none.texts == found.texts
+    gone = after(there, rt.release(there, ["gateway1"]))
+    assert not gone.records
+
+
+def test_a_renumbered_table_is_ours_under_both_ids_until_it_is_forgotten():
+    found = tables("", "201 gateway1\n# interface 201 gateway1 eth1\n")
+    there = after(found, rt.register(found, {"gateway1": 301}))
+    assert there.owned == {"gateway1": 301}
+    assert there.owned_ids == {201, 301}
+    assert there.serving == {(201, "eth1")}
+    assert after(there, rt.forget(there, {201, 301}, [])).owned_ids == {301}
+
+
+def test_ids_that_change_places_are_not_left_behind():
+    found = tables("201 a # multihoming\n202 b # multihoming\n")
+    assert after(found, rt.register(found, {"a": 202, "b": 201})).owned_ids == {201, 202}
+
+
+def test_what_is_recorded_of_somebody_elses_table_says_nothing():
+    text = "# interface 201 a eth1\n# keep_main_routes 201 a 5\n# renumbered 77 b\n77 x\n201 a\n"
+    found = tables("", text.replace("77 x\n201 a\n", ""), other="77 x\n201 a\n")
+    assert (found.serving, found.keeping_main, found.owned_ids) == (frozenset(),) * 3
+
+
+def test_the_distributions_line_is_adopted_by_a_record_where_there_are_no_drop_ins():
+    path = f"{rt.SHIPPED[0]}/vendor.conf"
+    found = rt.parse({rt.ETC: "254 main\n", path: "201 gateway1\n"}, False)
+    there = after(found, rt.register(found, {"gateway1": 201}))
+    assert there.texts == {
+        rt.ETC: "254 main\n# adopted 201 gateway1\n",
+        path: "201 gateway1\n",
+    }
+    assert there.owned == {"gateway1": 201}
+    assert after(there, rt.release(there, ["gateway1"])).texts == found.texts
+
+
+def test_a_new_drop_in_says_which_folders_were_made_for_it():
+    found = rt.parse({}, True, [rt.DROP_INS])
+    there = after(found, rt.register(found, {"gateway1": 201}))
+    text = there.texts[rt.OURS]
+    assert rt.made(text) == [rt.DROP_INS]
+    assert there.ids["gateway1"] == 201
+    assert rt.is_empty(rt.OURS, rt.release(there, ["gateway1"])[rt.OURS])
+    assert rt.made(None) == []
 
 
 def test_files_without_a_change_are_not_in_the_result():

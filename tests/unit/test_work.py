@@ -106,7 +106,7 @@ def test_a_run_with_nothing_to_do_is_not_pending():
 def test_a_host_of_which_nothing_is_kept():
     host = played_host.host({"links": LINKS, "rules": ["from 10.0.0.1 table 201 priority 5"]})
     seen = work.Seen(host.tables, host.state({201}, False))
-    done = work.decide(checked(), seen, None, [])
+    done = work.decide(checked(take_over=True), seen, None, [])
     assert done.report["commands"] == ["ip -4 rule del from 10.0.0.1 table 201 priority 5"]
     assert done.devices == []
 
@@ -114,7 +114,7 @@ def test_a_host_of_which_nothing_is_kept():
 def test_a_table_is_named_before_anything_leads_to_it_and_forgotten_last():
     comes = decided(ETH1)
     assert [edit.after for edit in comes.before] == [
-        f"{played_host.STOCK}201 gateway1 # multihoming\n"
+        f"{played_host.STOCK}201 gateway1 # interface: eth1 # multihoming\n"
     ]
     assert comes.after == ()
     goes = decided(host={"rt_tables": "201 gateway1 # multihoming\n", "files": {}}, tables={})
@@ -141,7 +141,7 @@ def test_edits_of_one_place_are_one():
     done = decided(ETH1, {"rt_tables": "201 old # multihoming\n"})
     (comes,), (goes,) = done.before, done.after
     assert (comes.after, goes.before) == (
-        "201 old # multihoming\n201 gateway1 # multihoming\n",
+        "201 old # multihoming\n201 gateway1 # interface: eth1 # multihoming\n",
     ) * 2
     assert done.edits == [Edit(FILES, rt_tables.ETC, comes.before, goes.after)]
 
@@ -236,7 +236,9 @@ def test_an_edit_of_comments_in_rt_tables_is_a_record(place, before, after, reco
 
 def test_our_drop_in_is_deleted_when_it_says_nothing_any_more():
     before = {rt_tables.OURS: "201 a\n", rt_tables.ETC: "1 b\n"}
-    edits = work.table_edits(before, {rt_tables.OURS: "", rt_tables.ETC: "", "/etc/new": "2 c\n"})
+    edits = work.table_edits(
+        rt_tables.parse(before, True), {rt_tables.OURS: "", rt_tables.ETC: "", "/etc/new": "2 c\n"}
+    )
     assert edits == [
         Edit(FILES, rt_tables.OURS, "201 a\n", None),
         Edit(FILES, rt_tables.ETC, "1 b\n", ""),
@@ -278,7 +280,7 @@ def test_files_are_reported_as_what_changes_in_them():
     assert diff == {
         "/etc/iproute2/rt_tables": (
             "--- /etc/iproute2/rt_tables\n+++ /etc/iproute2/rt_tables\n@@ -1 +1,2 @@\n 254 main\n"
-            "+201 gateway1 # multihoming\n"
+            "+201 gateway1 # interface: eth1 # multihoming\n"
         )
     }
 
