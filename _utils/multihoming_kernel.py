@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 NEEDED = "iproute2 5.2"  # the first whose `ip` has both -json for rules and -Numeric
 _TIMEOUT = 120
 _IF_INET6 = "/proc/self/net/if_inet6"
+# Said on stderr, with exit status 0 (rtnl_dump_filter_l() in iproute2's lib/libnetlink.c).
+_INTERRUPTED = "Dump was interrupted"
 # What changes while it is read is read again, but not for ever.
 _READINGS = 12
 
@@ -320,7 +322,12 @@ def _batch(family: int, lines: Sequence[str], force: bool) -> None:
 
 
 def _show(options: list[str], commands: list[str]) -> list[list[dict[str, Any]]]:
-    result = _run([*options, "-json", "-N", "-batch", "-"], "\n".join(commands) + "\n")
+    for _ in range(_READINGS):
+        result = _run([*options, "-json", "-N", "-batch", "-"], "\n".join(commands) + "\n")
+        if _INTERRUPTED not in result.stderr:
+            break
+    else:
+        raise KernelError("links and addresses keep changing while being read")
     try:
         if result.returncode:
             raise ValueError

@@ -8,6 +8,8 @@ import multihoming_model as model
 import pytest
 from multihoming_errors import KernelError
 
+INTERRUPTED = "Dump was interrupted and may be inconsistent.\n"  # rtnl_dump_filter_l()
+
 
 def test_a_host_without_ipv6_is_read_in_ipv4_only(monkeypatch, tmp_path):
     asked = []
@@ -43,8 +45,9 @@ class PlayedIp:
     capital and else 20; ~ at its end means that rules changed the while. The last one stays.
     """
 
-    def __init__(self, readings):
+    def __init__(self, readings, said):
         self.readings = {family: list(texts) for family, texts in readings.items()}
+        self.said = list(said)
         self.started = []
         self.news = {4: False, 6: False}
 
@@ -52,7 +55,8 @@ class PlayedIp:
         family = 6 if "-6" in arguments else 4
         self.started.append((family, *text.splitlines()))
         shown = [self._shown(family, line) for line in text.splitlines()]
-        return subprocess.CompletedProcess(arguments, 0, "\n".join(map(json.dumps, shown)), "")
+        said = self.said.pop(0) if self.said else ""
+        return subprocess.CompletedProcess(arguments, 0, "\n".join(map(json.dumps, shown)), said)
 
     def _shown(self, family, line):
         if line == "addr show":
@@ -88,8 +92,8 @@ class PlayedWatch:
 def play(monkeypatch, tmp_path):
     """Play readings of IPv4, and of IPv6 on a host that has it; ``deaf`` to the kernel's news."""
 
-    def start(ipv4=("",), ipv6=(), deaf=False):
-        ip = PlayedIp({4: ipv4, 6: ipv6})
+    def start(ipv4=("",), ipv6=(), said=(), deaf=False):
+        ip = PlayedIp({4: ipv4, 6: ipv6}, said)
 
         def watch(family):
             if deaf:
@@ -173,3 +177,16 @@ def test_a_host_that_does_not_tell_of_changes_is_read_until_it_says_the_same_twi
     ip = play(["abc", "ab", "abd", "abd", "x"], deaf=True)
     assert read() == {4: "abd", 6: ""}
     assert ip.started == [FIRST, *[(4, "rule show")] * 3]
+
+
+def test_addresses_that_change_while_they_are_read_are_read_again(play):
+    ip = play(["a", "b", "c"], said=[INTERRUPTED] * 2)
+    state = kernel.read()
+    assert state.links["eth0"].index == len(ip.started) == 3
+    assert [rule.src for rule in state.rules[4]] == ["c"]
+
+
+def test_addresses_that_never_rest_are_an_error(play):
+    play(said=[INTERRUPTED] * 100)
+    with pytest.raises(KernelError, match="keep changing"):
+        kernel.read()
