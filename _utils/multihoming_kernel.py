@@ -1,7 +1,8 @@
 """The kernel's side: what it holds, read; and changes, committed all or not at all.
 
-The only room that starts ``ip``. A read costs two processes however many interfaces there are, a
-commit one for each address family that changes.
+The only room that starts ``ip``. A read costs two processes however many interfaces there are, and
+more only while somebody else changes what it reads; a commit one for each address family that
+changes.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import multihoming_iproute2 as iproute2
 import multihoming_model as model
 import multihoming_netlink as netlink
 from multihoming_errors import KernelError
-from multihoming_model import Answer, Link, LinkAddress, State, Step
+from multihoming_model import Answer, Link, LinkAddress, Rule, State, Step
 from multihoming_numbers import FAMILIES, MAIN, REFUSING, TYPES
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,12 @@ log = logging.getLogger(__name__)
 NEEDED = "iproute2 5.2"  # the first whose `ip` has both -json for rules and -Numeric
 _TIMEOUT = 120
 _IF_INET6 = "/proc/self/net/if_inet6"
+# Said on stderr, with exit status 0 (rtnl_dump_filter_l() in iproute2's lib/libnetlink.c).
+_INTERRUPTED = "Dump was interrupted"
+# What changes while it is read is read again, but not for ever.
+_READINGS = 12
+
+_Rules = tuple[Rule, ...]
 
 
 def read(tables: Iterable[int] = (), defaults: bool = False) -> State:
@@ -39,13 +46,13 @@ def read(tables: Iterable[int] = (), defaults: bool = False) -> State:
 
     Raises KernelError when ``ip`` is missing, too old or fails.
     """
-    addresses, rules4 = _show(["-details"], ["addr show", "rule show"])
-    rules6 = _show(["-6", "-details"], ["rule show"])[0] if _has_ipv6() else []
-    links = {entry["ifname"]: _link(entry) for entry in addresses if "ifname" in entry}
-    rules = {
-        family: tuple(iproute2.rule_from_json(entry, family) for entry in entries)
-        for family, entries in ((4, rules4), (6, rules6))
-    }
+    with _watch(4) as watch4, _watch(6) as watch6:
+        addresses, shown = _show(["-details"], ["addr show", "rule show"])
+        links = {entry["ifname"]: _link(entry) for entry in addresses if "ifname" in entry}
+        first4, first6 = _rules_from_json(shown, 4), _rules(6)
+        # Asked last: since Linux 6.15 the news may come a moment after the change, as fib_newrule()
+        # gives back its lock first.
+        rules = {4: _whole(4, first4, watch4), 6: _whole(6, first6, watch6)}
     names = {link.index: link.name for link in links.values()}
     with _route_socket() as kernel:
         found = {table: _routes(kernel, table, names) for table in tables}
@@ -119,6 +126,76 @@ def _routes(
         for family in families()
         for entry in kernel.routes(family, table, names, default=default)
     )
+
+
+# A dump of many rules takes several messages, and to go on with the next one the kernel counts the
+# rules that it has sent (dump_rules() in net/core/fib_rules.c). If some come or go in between,
+# others are sent twice or passed over, and unlike with links, addresses and routes it is not said.
+
+
+def _whole(family: int, rules: _Rules, watch: netlink.RuleWatch | None) -> _Rules:
+    """Return the rules of a family, read while none of them changed.
+
+    rules
+        What was read since the watch began; read again if there is news.
+
+    Where they never rest, each rule that any reading has is there, once: a reading may pass over
+    rules, but invents none. One is passed over when another in front of it is there for a message
+    and gone for the next, in a quarter of the readings at most, and in a dozen of them hardly ever.
+    """
+    readings = [rules]
+    while not _is_whole(readings, watch):
+        if len(readings) == _READINGS:
+            log.info("the rules of IPv%d keep changing while being read", family)
+            return _together(readings)
+        readings.append(_rules(family))
+    return readings[-1]
+
+
+def _is_whole(readings: Sequence[_Rules], watch: netlink.RuleWatch | None) -> bool:
+    """Tell whether no rule changed during the last reading; unwatched, whether two are the same."""
+    return not watch.changed() if watch else readings[-1] in readings[-2:-1]
+
+
+def _together(readings: Sequence[_Rules]) -> _Rules:
+    """Return each rule of the readings once: those of the last one, the others where they stood.
+
+    The kernel's order is that of the priorities, but where rules came in front, the next message
+    may begin with a lower priority than the one before ended with.
+    """
+    order = list(dict.fromkeys(readings[-1]))
+    known = set(order)
+    for reading in readings[-2::-1]:
+        for before, rule in zip((None, *reading), reading, strict=False):
+            if rule not in known:
+                known.add(rule)
+                order.insert(order.index(before) + 1 if before else 0, rule)
+    return tuple(sorted(order, key=lambda rule: rule.priority or 0))
+
+
+@contextlib.contextmanager
+def _watch(family: int) -> Iterator[netlink.RuleWatch | None]:
+    """Watch the rules of a family; None where that is denied."""
+    try:
+        watch = netlink.RuleWatch(family)
+    except OSError as err:
+        log.info("the kernel does not tell of rules that change: %s", err.strerror)
+        yield None
+        return
+    with watch:
+        yield watch
+
+
+def _rules(family: int) -> _Rules:
+    """Read the rules of a family once."""
+    if family not in families():
+        return ()
+    (shown,) = _show([f"-{family}", "-details"], ["rule show"])
+    return _rules_from_json(shown, family)
+
+
+def _rules_from_json(shown: Iterable[Mapping[str, Any]], family: int) -> _Rules:
+    return tuple(iproute2.rule_from_json(entry, family) for entry in shown)
 
 
 def families() -> tuple[int, ...]:
@@ -247,7 +324,12 @@ def _batch(family: int, lines: Sequence[str], force: bool) -> None:
 
 
 def _show(options: list[str], commands: list[str]) -> list[list[dict[str, Any]]]:
-    result = _run([*options, "-json", "-N", "-batch", "-"], "\n".join(commands) + "\n")
+    for _ in range(_READINGS):
+        result = _run([*options, "-json", "-N", "-batch", "-"], "\n".join(commands) + "\n")
+        if _INTERRUPTED not in result.stderr:
+            break
+    else:
+        raise KernelError("links and addresses keep changing while being read")
     try:
         if result.returncode:
             raise ValueError

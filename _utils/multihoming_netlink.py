@@ -1,9 +1,10 @@
-"""The routes of one table, read from the kernel over rtnetlink(7).
+"""The routes of one table, and the news that rules change, from the kernel over rtnetlink(7).
 
 ``ip`` can ask the kernel for a single table only when it is started once for each: in batch mode
 it leaves NETLINK_GET_STRICT_CHK off and every ``route show table N`` dumps the whole host. With a
 thousand tables, or a full BGP feed in main, neither will do, so routes are asked for here, and
-handed on in the words of ``ip -json -N -details route show``. All else is read with ``ip``.
+handed on in the words of ``ip -json -N -details route show``. All else is read with ``ip``, which
+does not tell whether rules changed while it read them: that is asked for here as well.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ _LOCK = 1  # RTAX_LOCK has a bit for each metric
 _NAMED_FEATURES = {1: "ecn", 16: "tcp_usec_ts"}  # RTAX_FEATURE_...
 _PREFERENCES = {0: "medium", 1: "high", 3: "low"}
 _ADDRESS_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+# RTNLGRP_IPV4_RULE is 8 and RTNLGRP_IPV6_RULE 19; a socket is bound to groups as bits.
+_RULE_GROUPS = {4: 1 << (8 - 1), 6: 1 << (19 - 1)}
 # Rules and routes change while a dump runs; more tries than this mean a host that never rests.
 _TRIES = 5
 
@@ -164,6 +167,41 @@ class RouteSocket:
             0,
         )
         self._socket.send(header + body)
+
+
+class RuleWatch:
+    """Tells whether the rules of a family change; use it with ``with``. Takes no privilege."""
+
+    def __init__(self, family: int) -> None:
+        """Have the kernel tell of each rule that comes or goes from now on; raises OSError."""
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        try:
+            self._socket.bind((0, _RULE_GROUPS[family]))
+        except OSError:
+            self._socket.close()
+            raise
+
+    def __enter__(self) -> RuleWatch:
+        """Return the watch."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def changed(self) -> bool:
+        """Tell whether rules changed since the last time this was asked, or since the start."""
+        changed = False
+        while True:
+            try:
+                # That there is news is all that counts, so what is cut off is no loss.
+                self._socket.recv(1, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return changed
+            except OSError as err:
+                if err.errno != errno.ENOBUFS:  # more news than the socket holds: news as well
+                    raise
+            changed = True
 
 
 def _raise(body: bytes) -> None:
