@@ -256,7 +256,8 @@ def _show(options: list[str], commands: list[str]) -> list[list[dict[str, Any]]]
 
 def _documents(text: str) -> list[Any]:
     """Split what several commands of one batch print, one JSON array each."""
-    decoder = json.JSONDecoder()
+    # Names and aliases may hold control characters, which `ip` prints as they are.
+    decoder = json.JSONDecoder(strict=False)
     documents = []
     start = re.compile(r"\S")
     end = 0

@@ -24,6 +24,10 @@ def test_documents_of_one_batch_are_told_apart():
     assert kernel._documents('[{"a":1}]\n[]\n[ {"b":2} ]') == [[{"a": 1}], [], [{"b": 2}]]
 
 
+def test_aliases_may_hold_control_characters():
+    assert kernel._documents('[{"ifalias":"a\x1b\x01"}]') == [[{"ifalias": "a\x1b\x01"}]]
+
+
 def test_a_host_without_ip_is_told_which_package_to_install(monkeypatch):
     monkeypatch.setattr(kernel.shutil, "which", lambda *_, **__: None)
     with pytest.raises(KernelError, match=r"iproute2 5\.2 or newer"):
