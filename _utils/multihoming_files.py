@@ -17,6 +17,8 @@ from collections.abc import Iterable, Iterator
 
 from multihoming_edit import Edit
 from multihoming_errors import FileError
+from multihoming_text import ENCODING, ERRORS, raw, shown
+from multihoming_text import read as text_of
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +29,7 @@ _LOCK_SECONDS = 120
 def read(path: str) -> str | None:
     """Return a file's text, None when there is none; raises FileError when it can't be read."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+        with open(raw(path), encoding=ENCODING, errors=ERRORS, newline="") as file:
             return file.read()
     except FileNotFoundError:
         return None
@@ -38,11 +40,16 @@ def read(path: str) -> str | None:
 def names(folder: str) -> list[str]:
     """Return the names in a folder, sorted; none when it does not exist."""
     try:
-        return sorted(os.listdir(folder))
+        return sorted(map(text_of, os.listdir(raw(folder))))
     except FileNotFoundError:
         return []
     except OSError as err:
         raise FileError(f"{folder} can't be read: {err.strerror}") from err
+
+
+def exists(path: str) -> bool:
+    """Tell whether there is a file or folder."""
+    return os.path.exists(raw(path))
 
 
 def refused(places: Iterable[str]) -> list[str]:
@@ -51,11 +58,11 @@ def refused(places: Iterable[str]) -> list[str]:
         f"{place} can't be written: Read-only file system; remount it writable, or, where an image "
         "makes it so, put it there with the image"
         for place in places
-        if _is_read_only(place)
+        if _is_read_only(raw(place))
     ]
 
 
-def _is_read_only(path: str) -> bool:
+def _is_read_only(path: bytes) -> bool:
     path = os.path.realpath(path)
     while not os.path.exists(path):
         path = os.path.dirname(path)
@@ -77,18 +84,18 @@ def write(edits: Iterable[Edit]) -> None:
                 f"{edit.place} was changed by somebody else meanwhile, and is left as it is"
             )
         try:
-            _put(edit.place, edit.after)
+            _put(raw(edit.place), edit.after)
         except OSError as err:
             raise FileError(f"{edit.place} can't be written: {err.strerror or err}") from err
-        log.info("%s %s", "removed" if edit.after is None else "wrote", edit.place)
+        log.info("%s %s", "removed" if edit.after is None else "wrote", shown(edit.place))
 
 
 def _says(path: str, present: str | None, text: str | None) -> bool:
     """Tell whether a file has a text; of one that is no more, a symlink to it may have stayed."""
-    return present == text or (text is None and present == "" and os.path.islink(path))
+    return present == text or (text is None and present == "" and os.path.islink(raw(path)))
 
 
-def _put(path: str, text: str | None) -> None:
+def _put(path: bytes, text: str | None) -> None:
     target = os.path.realpath(path)
     if text is None and os.path.islink(path):
         _write(target, "")  # the link is somebody's choice, and stays
@@ -99,15 +106,13 @@ def _put(path: str, text: str | None) -> None:
         _write(target, text)
 
 
-def _write(path: str, text: str) -> None:
+def _write(path: bytes, text: str) -> None:
     """Replace a file in one rename, keeping mode, owner and extended attributes (SELinux label)."""
     folder = os.path.dirname(path)
     os.makedirs(folder, mode=0o755, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=".multihoming-", dir=folder)
+    descriptor, temporary = tempfile.mkstemp(prefix=b".multihoming-", dir=folder)
     try:
-        with os.fdopen(
-            descriptor, "w", encoding="utf-8", errors="surrogateescape", newline=""
-        ) as f:
+        with os.fdopen(descriptor, "w", encoding=ENCODING, errors=ERRORS, newline="") as f:
             f.write(text)
             f.flush()
             _take_over(path, temporary, f.fileno())
@@ -120,7 +125,7 @@ def _write(path: str, text: str) -> None:
     _sync_folder(folder)
 
 
-def _take_over(path: str, temporary: str, descriptor: int) -> None:
+def _take_over(path: bytes, temporary: bytes, descriptor: int) -> None:
     try:
         status = os.stat(path)
     except FileNotFoundError:
@@ -131,7 +136,7 @@ def _take_over(path: str, temporary: str, descriptor: int) -> None:
     os.utime(temporary)
 
 
-def _sync_folder(folder: str) -> None:
+def _sync_folder(folder: bytes) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

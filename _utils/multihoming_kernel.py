@@ -23,6 +23,7 @@ import multihoming_netlink as netlink
 from multihoming_errors import KernelError
 from multihoming_model import Answer, Link, LinkAddress, State, Step
 from multihoming_numbers import FAMILIES, MAIN, REFUSING, TYPES
+from multihoming_text import ENCODING, ERRORS, raw, shown
 
 log = logging.getLogger(__name__)
 
@@ -206,7 +207,7 @@ def setting(family: int, dev: str, name: str) -> int | None:
     """Return ``net.ipvN.conf.DEV.NAME``, None when there is no such."""
     path = f"/proc/sys/net/ipv{family}/conf/{dev}/{name}"
     try:
-        with open(path, encoding="ascii") as file:
+        with open(raw(path), encoding="ascii") as file:
             return int(file.read())
     except (OSError, ValueError):
         return None
@@ -233,7 +234,7 @@ def _batch(family: int, lines: Sequence[str], force: bool) -> None:
     options = [f"-{family}", *(["-force"] if force else []), "-batch", "-"]
     if log.isEnabledFor(logging.INFO):
         for line in lines:
-            log.info("ip -%d %s", family, line)
+            log.info("ip -%d %s", family, shown(line))
     result = _run(options, "".join(f"{line}\n" for line in lines))
     if result.returncode and not force:
         # There is no line number when `ip` was killed, or does not know a word.
@@ -295,7 +296,8 @@ def _run(arguments: list[str], text: str) -> subprocess.CompletedProcess[str]:
             [_ip(), *arguments],
             input=text,
             capture_output=True,
-            text=True,
+            encoding=ENCODING,
+            errors=ERRORS,
             timeout=_TIMEOUT,
             check=False,
             env={**os.environ, "LC_ALL": "C"},
