@@ -179,7 +179,7 @@ def _trial(pillar: Mapping[str, Any]) -> tuple[list[str], list[str]]:
         else:
             notes.append(f"rt_tables would call table {ids['new']} {name}")
     for path, diff in report["files"].items():
-        lines = [] if path.startswith(os.path.dirname(rt_tables.ETC)) else diff.splitlines()[2:]
+        lines = [] if path.startswith(os.path.dirname(rt_tables.ETC)) else diff.split("\n")[2:]
         changes += [f"would change: {path} without `{x[1:]}`" for x in lines if x[:1] == "-"]
         notes += [f"{path} would say `{x[1:]}`" for x in lines if x[:1] == "+"]
     return changes, notes

@@ -38,6 +38,11 @@ def for_locale(text: str) -> str:
     return os.fsdecode(raw(text))
 
 
+def lines(text: str) -> list[str]:
+    """Return the lines of a text with their newlines; nothing else ends one for ``ip`` and bash."""
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
+
+
 def shown(text: str) -> str:
     r"""Return a text for people: a byte that is no UTF-8 as ``\xe9``."""
     if text.isascii():

@@ -71,6 +71,15 @@ def test_bytes_are_quoted_like_others():
     assert text.quoted("größe") == "'größe'"
 
 
+@given(TEXTS)
+def test_only_a_newline_ends_a_line(any_text):
+    lines = text.lines(any_text)
+    assert "".join(lines) == any_text
+    assert [line.removesuffix("\n") for line in lines] == (
+        any_text.removesuffix("\n").split("\n") if any_text else []
+    )
+
+
 @pytest.mark.parametrize("kind", [errors.FileError, errors.ContentError, errors.KernelError])
 def test_errors_can_be_printed(kind):
     assert str(kind("/etc/caf\udce9 can't be read")) == "/etc/caf\\xe9 can't be read"
