@@ -185,6 +185,19 @@ def test_packets_from_such_an_interface_are_no_answer(minion, router):
     assert "192.168.2.254" in " ".join(each["message"] for each in found)
 
 
+@pytest.mark.usefixtures("old")
+def test_a_remedy_for_such_a_file_can_be_pasted(minion):
+    """The one for a line with a comment at its end, bytes and all."""
+    path, file = f"{SCRIPTS}/rule-{SHOWN}", f"{SCRIPTS}/rule-".encode() + latin.WORD
+    latin.write(file, b"from 10.9.0.2 table 77 # caf\xe9 it's\n")
+    found = [each for each in minion.call("diagnose") if path in str(each["message"])]
+    (remedy,) = (each["remedy"] for each in found if each["id"] == "broken-line")
+    subprocess.run(["bash", "-c", remedy], check=True)
+    left = [each for each in minion.call("diagnose") if path in str(each["message"])]
+    assert "broken-line" not in {each["id"] for each in left}
+    assert latin.read(file) == b"from 10.9.0.2 table 77\n"
+
+
 STATES = {
     "managed": ("all of it", {}),
     "interface_present": ("eth1", {"table": "gateway1", "table_id": 201}),
