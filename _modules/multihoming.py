@@ -41,6 +41,7 @@ try:
     from multihoming_errors import ExpectedError, HostError
     from multihoming_lazy import room
     from multihoming_numbers import FAMILIES, RESERVED_TABLES, U32
+    from multihoming_text import all_shown, shown
 
     MISSING = None
 except ImportError as err:
@@ -87,6 +88,11 @@ def _call(function, *args, **kwargs):
         raise CommandExecutionError(str(err)) from err
 
 
+def _told(function, *args, **kwargs):
+    """Call a shared function, and return what it says so that it can be sent and printed."""
+    return all_shown(_call(function, *args, **kwargs))
+
+
 def _nothing(notes):
     return {"commands": [], "files": {}, "interfaces": {}, "tables": {}, "notes": notes}
 
@@ -103,7 +109,7 @@ def list_tables():
 
         salt '*' multihoming.list_tables
     """
-    return _call(look.read_tables).ids
+    return all_shown(_call(look.read_tables).ids)
 
 
 def set_table(name, id):
@@ -127,7 +133,7 @@ def set_table(name, id):
 
         salt '*' multihoming.set_table gateway1 201
     """
-    return host.all_diffs(_call(host.commit_table, host.register_table, name, id))
+    return all_shown(host.all_diffs(_call(host.commit_table, host.register_table, name, id)))
 
 
 def delete_table(name):
@@ -145,7 +151,7 @@ def delete_table(name):
 
         salt '*' multihoming.delete_table gateway1
     """
-    return host.all_diffs(_call(host.commit_table, host.release_table, name))
+    return all_shown(host.all_diffs(_call(host.commit_table, host.release_table, name)))
 
 
 def list_rules(family=None):
@@ -167,7 +173,9 @@ def list_rules(family=None):
     names = _table_names()
     rules = _call(kernel.read).rules
     return [
-        iproute2.rule_dict(rule, names) for number in _families(family) for rule in rules[number]
+        all_shown(iproute2.rule_dict(rule, names))
+        for number in _families(family)
+        for rule in rules[number]
     ]
 
 
@@ -194,7 +202,7 @@ def list_routes(table=None, family=None):
     families = _families(family)
     id_ = None if table is None else _table_id(table, names)
     return [
-        iproute2.route_dict(route, names)
+        all_shown(iproute2.route_dict(route, names))
         for route in _call(kernel.routes, id_)
         if route.family in families and (id_ or names.get(route.table) != "local")
     ]
@@ -206,8 +214,8 @@ def _table_names():
 
 def _table_id(table, names):
     ids = {name: id_ for id_, name in names.items()}
-    if table in ids:
-        return ids[table]
+    if isinstance(table, str) and shown(table) in ids:
+        return ids[shown(table)]
     try:
         return values.parse_number(table, 1, U32)
     except ValueError:
@@ -239,7 +247,7 @@ def list_files(backend=None):
 
         salt '*' multihoming.list_files
     """
-    return _call(host.owned_files, _backend(backend))
+    return _told(host.owned_files, _backend(backend))
 
 
 def _backend(given):
@@ -323,7 +331,7 @@ def desired(
     if chosen:
         gateways = list(chosen.gateways.values())
         outcome["default_gateway"] = {"interface": chosen.interface, "gateway": gateways}
-    return outcome
+    return all_shown(outcome)
 
 
 def plan(
@@ -363,7 +371,7 @@ def plan(
             interfaces='{eth1: {table: gateway1, gateway: 192.168.1.254}}'
     """
     data, there = _data(**_given(locals()))
-    return dict(_call(host.look, data).report) if there else _nothing([_ABSENT])
+    return all_shown(_call(host.look, data).report) if there else _nothing([_ABSENT])
 
 
 def apply(
@@ -390,7 +398,7 @@ def apply(
         salt '*' multihoming.apply
     """
     data, there = _data(**_given(locals()))
-    return dict(_call(host.apply, data).report) if there else _nothing([_ABSENT])
+    return all_shown(_call(host.apply, data).report) if there else _nothing([_ABSENT])
 
 
 def reply_path(address, client, interface=None):
@@ -444,7 +452,7 @@ def reply_path(address, client, interface=None):
         salt '*' multihoming.reply_path 192.168.1.220 192.168.2.17
         salt '*' multihoming.reply_path 192.168.1.220 172.17.0.2 interface=docker0
     """
-    return _call(room("multihoming_ask").path_of_reply, address, client, interface)
+    return _told(room("multihoming_ask").path_of_reply, address, client, interface)
 
 
 def diagnose(
@@ -498,7 +506,7 @@ def diagnose(
     found = _call(room("multihoming_ask").findings, data, there)
     severities = {finding.severity for finding in found}
     __context__["retcode"] = 2 if "error" in severities else 1 if "warning" in severities else 0
-    return [finding.as_dict() for finding in found]
+    return [all_shown(finding.as_dict()) for finding in found]
 
 
 def diagram(
@@ -535,7 +543,7 @@ def diagram(
     """
     arguments = _given(locals())
     arguments.pop("format")
-    return _call(
+    return _told(
         room("multihoming_picture").draw,
         format,
         *_data(**arguments),
@@ -573,7 +581,7 @@ def export(backend=None):
         salt '*' multihoming.export
         salt-call --out=yaml multihoming.export
     """
-    return _call(room("multihoming_ask").export, _backend(backend))
+    return _told(room("multihoming_ask").export, _backend(backend))
 
 
 def _given(arguments):

@@ -46,6 +46,7 @@ try:
     import multihoming_host as host
     import multihoming_look as look
     from multihoming_errors import ExpectedError
+    from multihoming_text import all_shown
 
     MISSING = None
 except ImportError as err:
@@ -288,7 +289,7 @@ def _table(name, id_, find, *arguments):
         ret,
         {
             "tables": {name: {"old": old, "new": id_}} if old != id_ else {},
-            "files": host.diffs(edits),
+            "files": all_shown(host.diffs(edits)),
         },
     )
 
@@ -304,7 +305,7 @@ def _unknown_table(ret, table):
 
 
 def _run(data, scope):
-    return (host.look if __opts__["test"] else host.apply)(data, scope).report
+    return all_shown((host.look if __opts__["test"] else host.apply)(data, scope).report)
 
 
 def _report(ret, report):

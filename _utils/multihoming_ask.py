@@ -181,7 +181,7 @@ def _trial(pillar: Mapping[str, Any]) -> tuple[list[str], list[str]]:
             notes.append(f"rt_tables would call table {ids['new']} {name}")
     for path, diff in report["files"].items():
         if not path.startswith(os.path.dirname(rt_tables.ETC)):
-            pairs = _paired(diff.splitlines()[2:])
+            pairs = _paired(diff.split("\n")[2:])
             changes += [
                 f"would change: {path}: `{old}` becomes `{new}`"
                 if new

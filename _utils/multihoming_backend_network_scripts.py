@@ -119,7 +119,7 @@ def _unloaded(paths: Iterable[str]) -> dict[str, tuple[str, str]]:
 
 
 def _unheard_by_networkmanager(path: str, has_dispatcher: bool) -> tuple[str, str] | None:
-    if not os.path.exists(os.path.join(ifcfg.FOLDER, f"ifcfg-{device(path)}")):
+    if not files.exists(os.path.join(ifcfg.FOLDER, f"ifcfg-{device(path)}")):
         return (
             "NetworkManager is in charge, and has no ifcfg file for that interface",
             "nmcli connection modify CONNECTION +ipv4.routes ROUTE +ipv4.routing-rules RULE",

@@ -7,7 +7,6 @@ it was meant to, or will; an info is worth knowing.
 from __future__ import annotations
 
 import itertools
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -26,6 +25,7 @@ from multihoming_finding import (
     rule_line,
     rule_text,
     table_name,
+    word,
 )
 from multihoming_model import Route, Rule, is_catch_all, is_kernels
 from multihoming_numbers import DEFAULT, KERNEL_RULES, LOCAL, MAIN, RA, RESERVED_TABLES
@@ -306,7 +306,7 @@ def link_down(survey: Survey) -> Iterator[Finding]:
             dev,
             f"{dev} {what}, and its policy has no effect",
             (f"ip link: {dev}: <{','.join(sorted(link.flags))}>", *cut(map(rule_line, rules))),
-            f"ip link set {shlex.quote(dev)} up" if not link.up else f"ethtool {shlex.quote(dev)}",
+            f"ip link set {word(dev)} up" if not link.up else f"ethtool {word(dev)}",
         )
 
 
@@ -416,8 +416,7 @@ def gateway_silent(survey: Survey) -> Iterator[Finding]:
             for route in table
             if gateway in (route.via, *(hop.via for hop in route.nexthops))
         ]
-        quoted = shlex.quote(dev)
-        ask = f"ndisc6 {gateway} {quoted}" if family == 6 else f"arping -I {quoted} {gateway}"
+        ask = f"ndisc6 {gateway} {word(dev)}" if family == 6 else f"arping -I {word(dev)} {gateway}"
         yield Finding(
             "gateway-silent",
             "error",

@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from multihoming_text import shown
+
 # Salt indents what it prints by four more.
 WIDTH = 76
 # How much is shown before "and N more".
@@ -146,7 +148,8 @@ def _joined(picture: Picture) -> Picture:
 
 
 def _plain(words: str) -> str:
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in words)
+    replaced = "\N{REPLACEMENT CHARACTER}"
+    return "".join(char if char.isprintable() else replaced for char in shown(words))
 
 
 def _wrap(words: str, width: int, indent: str = "") -> list[str]:

@@ -10,6 +10,8 @@ import difflib
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from multihoming_text import lines
+
 # The writer of edits that are no backend's: rt_tables and its drop-ins.
 FILES = "files"
 # At the end of a place that is a folder; its text is empty.
@@ -31,12 +33,11 @@ class Edit(NamedTuple):
 
 def diff(edit: Edit) -> str:
     """Return the unified diff of an edit."""
-    before = (edit.before or "").splitlines(keepends=True)
-    after = (edit.after or "").splitlines(keepends=True)
+    before, after = lines(edit.before or ""), lines(edit.after or "")
     old = "/dev/null" if edit.before is None else edit.place
     new = "/dev/null" if edit.after is None else edit.place
-    lines = list(difflib.unified_diff(before, after, old, new))
-    return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
+    found = difflib.unified_diff(before, after, old, new)
+    return "".join(line if line.endswith("\n") else f"{line}\n" for line in found)
 
 
 def inverse(edit: Edit) -> Edit:

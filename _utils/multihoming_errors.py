@@ -8,9 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from multihoming_text import shown
+
 
 class ExpectedError(Exception):
-    """What all of them have in common."""
+    """What all of them have in common: a message that can be printed anywhere."""
+
+    def __init__(self, message: str) -> None:
+        """Take the message."""
+        super().__init__(shown(message))
 
 
 class KernelError(ExpectedError):
@@ -39,7 +45,7 @@ class HostError(ExpectedError):
     def __init__(self, errors: Sequence[str]) -> None:
         """Take the messages."""
         super().__init__("\n".join(errors))
-        self.errors = list(errors)
+        self.errors = [shown(error) for error in errors]
 
 
 @contextmanager

@@ -17,6 +17,8 @@ from collections.abc import Iterable, Iterator
 
 from multihoming_edit import FOLDER, Edit
 from multihoming_errors import FileError
+from multihoming_text import ENCODING, ERRORS, raw, shown
+from multihoming_text import read as text_of
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +30,7 @@ _LOCK_SECONDS = 120
 def read(path: str) -> str | None:
     """Return a file's text, None when there is none; raises FileError when it can't be read."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+        with open(raw(path), encoding=ENCODING, errors=ERRORS, newline="") as file:
             return file.read()
     except FileNotFoundError:
         return None
@@ -39,11 +41,16 @@ def read(path: str) -> str | None:
 def names(folder: str) -> list[str]:
     """Return the names in a folder, sorted; none when it does not exist."""
     try:
-        return sorted(os.listdir(folder))
+        return sorted(map(text_of, os.listdir(raw(folder))))
     except FileNotFoundError:
         return []
     except OSError as err:
         raise FileError(f"{folder} can't be read: {err.strerror}") from err
+
+
+def exists(path: str) -> bool:
+    """Tell whether there is a file or folder."""
+    return os.path.exists(raw(path))
 
 
 def refused(places: Iterable[str]) -> list[str]:
@@ -52,11 +59,11 @@ def refused(places: Iterable[str]) -> list[str]:
         f"{place} can't be written: Read-only file system; remount it writable, or, where an image "
         "makes it so, put it there with the image"
         for place in places
-        if _is_read_only(place)
+        if _is_read_only(raw(place))
     ]
 
 
-def _is_read_only(path: str) -> bool:
+def _is_read_only(path: bytes) -> bool:
     path = os.path.realpath(path)
     while not os.path.exists(path):
         path = os.path.dirname(path)
@@ -78,26 +85,26 @@ def write(edits: Iterable[Edit]) -> None:
                 f"{edit.place} was changed by somebody else meanwhile, and is left as it is"
             )
         try:
-            _put(edit.place, edit.after)
+            _put(raw(edit.place), edit.after)
         except OSError as err:
             raise FileError(f"{edit.place} can't be written: {err.strerror or err}") from err
-        log.info("%s %s", "removed" if edit.after is None else "wrote", edit.place)
+        log.info("%s %s", "removed" if edit.after is None else "wrote", shown(edit.place))
 
 
 def _look(place: str) -> str | None:
     """Return the text of a file, that of a folder, which is empty, or None where there is none."""
     if place.endswith(FOLDER):
-        return "" if os.path.isdir(place) else None
+        return "" if os.path.isdir(raw(place)) else None
     return read(place)
 
 
 def _says(path: str, present: str | None, text: str | None) -> bool:
     """Tell whether a file has a text; of one that is no more, a symlink to it may have stayed."""
-    return present == text or (text is None and present == "" and os.path.islink(path))
+    return present == text or (text is None and present == "" and os.path.islink(raw(path)))
 
 
-def _put(path: str, text: str | None) -> None:
-    if path.endswith(FOLDER):
+def _put(path: bytes, text: str | None) -> None:
+    if path.endswith(raw(FOLDER)):
         _make_folder(path) if text is not None else _remove_folder(path)
         return
     target = os.path.realpath(path)
@@ -118,23 +125,24 @@ def sweep(places: Iterable[str]) -> None:
     for folder in {_folder(place) for place in places}:
         for name in names(folder):
             if name.startswith(_TEMPORARY):
-                log.info("removed %s, left by a run that was killed", os.path.join(folder, name))
+                left = os.path.join(folder, name)
+                log.info("removed %s, left by a run that was killed", shown(left))
                 with contextlib.suppress(OSError):
-                    os.unlink(os.path.join(folder, name))
+                    os.unlink(raw(left))
 
 
 def _folder(place: str) -> str:
-    path = os.path.realpath(place)
+    path = text_of(os.path.realpath(raw(place)))
     return path if place.endswith(FOLDER) else os.path.dirname(path)
 
 
-def _make_folder(path: str) -> None:
+def _make_folder(path: bytes) -> None:
     """Make a folder that everybody can look into, whatever the umask."""
     os.mkdir(path)
     os.chmod(path, 0o755)
 
 
-def _remove_folder(path: str) -> None:
+def _remove_folder(path: bytes) -> None:
     """Remove a folder; one in which somebody has put something stays."""
     try:
         os.rmdir(path)
@@ -143,15 +151,14 @@ def _remove_folder(path: str) -> None:
             raise
 
 
-def _write(path: str, text: str) -> None:
+def _write(path: bytes, text: str) -> None:
     """Replace a file in one rename, keeping mode, owner and extended attributes (SELinux label)."""
     folder = os.path.dirname(path)
     os.makedirs(folder, exist_ok=True)
-    temporary = os.path.join(folder, f"{_TEMPORARY}{secrets.token_hex(8)}")
+    temporary = os.path.join(folder, raw(f"{_TEMPORARY}{secrets.token_hex(8)}"))
     try:
-        with open(
-            temporary, "x", encoding="utf-8", errors="surrogateescape", newline="", opener=_private
-        ) as f:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w", encoding=ENCODING, errors=ERRORS, newline="") as f:
             f.write(text)
             f.flush()
             _take_over(path, temporary, f.fileno())
@@ -164,11 +171,7 @@ def _write(path: str, text: str) -> None:
     _sync_folder(folder)
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)
-
-
-def _take_over(path: str, temporary: str, descriptor: int) -> None:
+def _take_over(path: bytes, temporary: bytes, descriptor: int) -> None:
     try:
         status = os.stat(path)
     except FileNotFoundError:
@@ -179,7 +182,7 @@ def _take_over(path: str, temporary: str, descriptor: int) -> None:
     os.utime(temporary)
 
 
-def _sync_folder(folder: str) -> None:
+def _sync_folder(folder: bytes) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

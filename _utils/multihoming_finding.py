@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from multihoming_backend import Line
 from multihoming_model import Route, Rule
 from multihoming_numbers import FAMILIES, RESERVED_TABLES
 from multihoming_survey import Survey
+from multihoming_text import shown
 
 SEVERITIES = ("error", "warning", "info")
 APPLY = "salt-call state.apply multihoming"
@@ -77,6 +79,14 @@ def _yaml(text: str) -> str:
     """Return a text as YAML reads it back, within braces and brackets too."""
     plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*|\d+(\.\d+){3}", text)
     return text if plain and text.lower() not in _YAML_WORDS else json.dumps(text)
+
+
+def word(text: str) -> str:
+    """Return a text as one word of a command, as bash reads it; bytes that are no UTF-8 too."""
+    if shown(text) == text:
+        return shlex.quote(text)
+    escaped = shown(re.sub(r"['\\]", r"\\\g<0>", text))
+    return f"$'{escaped}'"
 
 
 def _table_of(survey: Survey, dev: str) -> int | None:

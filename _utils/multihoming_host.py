@@ -24,6 +24,7 @@ import multihoming_rt_tables as rt_tables
 import multihoming_work as work
 from multihoming_edit import FILES, FOLDER, Edit, diff
 from multihoming_errors import ExpectedError, HostError, as_host_error
+from multihoming_text import shown
 from multihoming_work import Work, is_record
 
 log = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ def _or_back(way_back: checkpoint.Checkpoint) -> Iterator[None]:
     try:
         yield
     except BaseException as err:
-        log.warning("rolling back: %s", err)
+        log.warning("rolling back: %s", shown(str(err)))
         left = checkpoint.roll_back(way_back)
         if not isinstance(err, ExpectedError):
             raise

@@ -18,6 +18,7 @@ import multihoming_values as values
 from multihoming_backend import Default, Said
 from multihoming_errors import ContentError
 from multihoming_numbers import U32
+from multihoming_text import lines as lines_of
 from multihoming_values import (
     Address,
     network_of,
@@ -411,7 +412,7 @@ def _assigned(text: str, name: str, value: str) -> str:
     last = text.rstrip("\n").rpartition("\n")[2]
     if last == f"{name}={value}" or shell.assignments(NETWORK, text).get(name) == value:
         return text
-    lines = text.splitlines(keepends=True)
+    lines = lines_of(text)
     places = [number for number, line in enumerate(lines) if name in line]
     simple = _SIMPLE.fullmatch(lines[places[-1]].rstrip("\n")) if places else None
     if simple and simple["name"] == name and _is_plain(lines):

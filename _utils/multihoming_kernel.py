@@ -24,6 +24,7 @@ import multihoming_netlink as netlink
 from multihoming_errors import KernelError
 from multihoming_model import Answer, Link, LinkAddress, Rule, State, Step
 from multihoming_numbers import FAMILIES, MAIN, REFUSING, TYPES
+from multihoming_text import ENCODING, ERRORS, raw, shown
 
 log = logging.getLogger(__name__)
 
@@ -285,7 +286,7 @@ def setting(family: int, dev: str, name: str) -> int | None:
     """Return ``net.ipvN.conf.DEV.NAME``, None when there is no such."""
     path = f"/proc/sys/net/ipv{family}/conf/{dev}/{name}"
     try:
-        with open(path, encoding="ascii") as file:
+        with open(raw(path), encoding="ascii") as file:
             return int(file.read())
     except (OSError, ValueError):
         return None
@@ -312,7 +313,7 @@ def _batch(family: int, lines: Sequence[str], force: bool) -> None:
     options = [f"-{family}", *(["-force"] if force else []), "-batch", "-"]
     if log.isEnabledFor(logging.INFO):
         for line in lines:
-            log.info("ip -%d %s", family, line)
+            log.info("ip -%d %s", family, shown(line))
     result = _run(options, "".join(f"{line}\n" for line in lines))
     if result.returncode and not force:
         # There is no line number when `ip` was killed, or does not know a word.
@@ -340,7 +341,8 @@ def _show(options: list[str], commands: list[str]) -> list[list[dict[str, Any]]]
 
 def _documents(text: str) -> list[Any]:
     """Split what several commands of one batch print, one JSON array each."""
-    decoder = json.JSONDecoder()
+    # Names and aliases may hold control characters, which `ip` prints as they are.
+    decoder = json.JSONDecoder(strict=False)
     documents = []
     start = re.compile(r"\S")
     end = 0
@@ -378,7 +380,8 @@ def _run(arguments: list[str], text: str) -> subprocess.CompletedProcess[str]:
             [_ip(), *arguments],
             input=text,
             capture_output=True,
-            text=True,
+            encoding=ENCODING,
+            errors=ERRORS,
             timeout=_TIMEOUT,
             check=False,
             env={**os.environ, "LC_ALL": "C"},

@@ -13,6 +13,8 @@ import struct
 import time
 from collections.abc import Iterable, Mapping
 
+import multihoming_text as text
+
 _WAIT = 0.5
 _AGAIN = 0.2
 _ETH_P_ARP = 0x0806
@@ -32,7 +34,8 @@ def silent(asked: Mapping[Asked, str]) -> frozenset[Asked] | None:
     asked
         (interface, gateway) -> the address of the interface to ask from; not empty.
 
-    Interfaces without link-layer addresses of Ethernet's kind are passed over.
+    Interfaces without link-layer addresses of Ethernet's kind are passed over, and those whose name
+    is no UTF-8, for which Python makes no address of packet(7).
     """
     made = {_arp_socket: False, _discovery_socket: True}
     try:
@@ -79,7 +82,7 @@ def _mac(sock: socket.socket, dev: str) -> bytes | None:
     """Return an interface's link-layer address, None when it has none of Ethernet's kind."""
     try:
         answer = fcntl.ioctl(sock, _SIOCGIFHWADDR, struct.pack("=16s24x", dev.encode()))
-    except OSError:  # it went away meanwhile
+    except (OSError, UnicodeEncodeError):  # it went away meanwhile; its name is no UTF-8
         return None
     kind, mac = struct.unpack_from("=H6s", answer, 16)
     return bytes(mac) if kind == _ARPHRD_ETHER else None
@@ -111,7 +114,7 @@ def _solicit(sock: socket.socket, dev: str, gateway: str, mac: bytes) -> None:
     option = b"\x01\x01" + mac  # the source's link-layer address, to answer to
     message = struct.pack("!BBHI", _SOLICITATION, 0, 0, 0) + target + option
     where = socket.inet_ntop(socket.AF_INET6, group)
-    sock.sendto(message, (where, 0, 0, socket.if_nametoindex(dev)))
+    sock.sendto(message, (where, 0, 0, socket.if_nametoindex(text.for_locale(dev))))
 
 
 def _answers(sockets: Mapping[bool, socket.socket], timeout: float) -> set[Asked]:
@@ -126,7 +129,10 @@ def _answers(sockets: Mapping[bool, socket.socket], timeout: float) -> set[Asked
 
 
 def _replied(sock: socket.socket) -> list[Asked]:
-    data, sender = sock.recvfrom(2048)
+    try:
+        data, sender = sock.recvfrom(2048)
+    except UnicodeDecodeError:  # from an interface whose name is no UTF-8
+        return []
     if len(data) < _ARP.size:
         return []
     return [(sender[0], socket.inet_ntoa(_ARP.unpack_from(data)[6]))]
@@ -137,4 +143,5 @@ def _advertised(sock: socket.socket) -> list[Asked]:
     if len(data) < 24 or not control:
         return []
     (index,) = struct.unpack_from("=I", control[0][2], 16)  # struct in6_pktinfo
-    return [(socket.if_indextoname(index), socket.inet_ntop(socket.AF_INET6, data[8:24]))]
+    dev = text.of_locale(socket.if_indextoname(index))
+    return [(dev, socket.inet_ntop(socket.AF_INET6, data[8:24]))]

@@ -18,6 +18,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import multihoming_text as text
 from multihoming_attributes import ADDRESS, FEATURES, PREFERENCE, REALMS, ROUTE, TEXT, Kind
 
 _SOL_NETLINK = 270
@@ -247,7 +248,7 @@ def _number(data: bytes) -> int:
 
 
 def _string(data: bytes) -> str:
-    return data.rstrip(b"\0").decode(errors="replace")
+    return text.read(data.rstrip(b"\0"))
 
 
 def _flow(data: bytes) -> dict[str, str]:

@@ -6,20 +6,20 @@ Pure: lines that another start loads twice, that fail or get lost, and gateways 
 from __future__ import annotations
 
 import itertools
-import shlex
 from collections.abc import Iterator, Sequence
 
 import multihoming_ifcfg as ifcfg
 import multihoming_values as values
 from multihoming_backend import Kept, Line
-from multihoming_finding import Finding, cut, file_line
+from multihoming_finding import Finding, cut, file_line, word
 from multihoming_ifcfg import Profile
 from multihoming_model import Rule
 from multihoming_survey import Survey
 
 NAME = "network-scripts"
 
-# For sed, whose lines stay as they are where they are comments.
+# For sed, whose lines stay as they are where they are comments. In other locales than C a dot would
+# not match bytes that are no text there.
 _ADD_PRIORITY = r"/ pri\| pref\| ord\|^[ \t]*\(#\|$\)/! s/$/ priority 20000/"
 _CUT_ENDS = r"s/\r$//; /^[ \t]*#/! s/[ \t]*#.*//"
 
@@ -50,7 +50,7 @@ def rule_without_priority(path: str, lines: Sequence[Line]) -> Iterator[Finding]
             dev,
             f"{path}: a rule without a priority is added again each time {dev} comes up",
             cut(map(file_line, loose)),
-            f"sed -i '{_ADD_PRIORITY}' {shlex.quote(path)}",
+            f"sed -i '{_ADD_PRIORITY}' {word(path)}",
         )
 
 
@@ -65,7 +65,7 @@ def broken_line(path: str, lines: Sequence[Line]) -> Iterator[Finding]:
             broken[0].device,
             f"{path}: a line with a {why} fails when it is loaded",
             cut(map(file_line, broken)),
-            f"sed -i '{_CUT_ENDS}' {shlex.quote(path)}",
+            f"LC_ALL=C sed -i '{_CUT_ENDS}' {word(path)}",
         )
 
 

@@ -16,6 +16,7 @@ import multihoming_iproute2 as iproute2
 import multihoming_values as values
 import netaddr
 from multihoming_model import Answer, Link, Route, Rule, Step
+from multihoming_text import shown
 
 MODES = {0: "off", 1: "strict", 2: "loose"}
 # No route but a default leads there: reserved (RFC 1112) and not allocated (RFC 4291).
@@ -101,11 +102,16 @@ _NO_CLIENTS = ("0.0.0.0", "255.255.255.255", "::")
 
 
 def check_interface(name: Any, links: Mapping[str, Link]) -> str:
-    """Return the interface's name; raises ValueError when it is not on this host."""
-    if not isinstance(name, str) or name not in links:
+    """Return the interface's name; raises ValueError when it is not on this host.
+
+    It may be written as results show it.
+    """
+    known = {shown(link): link for link in links}
+    found = known.get(shown(name)) if isinstance(name, str) and name not in links else name
+    if not isinstance(found, str) or found not in links:
         there = ", ".join(sorted(links))
         raise ValueError(f"interface: {values.show(name)} is not on this host (there: {there})")
-    return name
+    return found
 
 
 def _addresses(links: Mapping[str, Link]) -> list[str]:

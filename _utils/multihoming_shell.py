@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from multihoming_text import quoted
+
 _NAME = "[A-Za-z_][A-Za-z0-9_]*"
 _ASSIGNMENT = re.compile(rf"({_NAME})(\+?)=")
 # What a command may set: names with an equals sign, or alone (`read NAME`, `$((NAME++))`).
@@ -81,7 +83,8 @@ def assignments(path: str, text: str) -> dict[str, str]:
     values: dict[str, str] = {}
     lost = ""
     for line in _lines(text):
-        why = f"{_DOUBT}{path} line {line.number}: {line.raw.strip().partition(chr(10))[0]!r} "
+        shown = quoted(line.raw.strip().partition("\n")[0])
+        why = f"{_DOUBT}{path} line {line.number}: {shown} "
         plain = None if lost else _plain(line)
         if plain is not None:
             _assign(values, plain, why)

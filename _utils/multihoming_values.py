@@ -17,6 +17,7 @@ from typing import Any
 
 import netaddr
 from multihoming_numbers import IPPROTOS, SCOPES, U32
+from multihoming_text import quoted
 
 _IPPROTO_NAMES = {number: name for name, number in IPPROTOS.items() if name != "icmpv6"}
 _SCOPE_NAMES = {number: name for name, number in SCOPES.items()}
@@ -34,7 +35,7 @@ _REPR.maxlevel = 2
 def show(value: Any) -> str:
     """Return a value for a message: quoted, on one line and cut when it is long."""
     try:
-        return _REPR.repr(dict(value) if isinstance(value, Mapping) else value)
+        return quoted(dict(value) if isinstance(value, Mapping) else value, _REPR.repr)
     except ValueError:  # Python refuses to write numbers of thousands of digits
         return f"a {type(value).__name__} that is too large"
 

@@ -90,7 +90,7 @@ def cured(minion, server, diagnose):
         elif remedy.startswith("salt-call multihoming.set_table"):
             _, _, name, id_ = remedy.split()
             minion.call("set_table", name, int(id_))
-        elif remedy.startswith(("ip ", "sed ")):
+        elif remedy.startswith(("ip ", "sed ", "LC_ALL=C sed ")):
             server.run("sh", "-c", remedy)
         else:
             whole = merged(before or NOTHING, yaml.safe_load(f"{{{remedy}}}"))

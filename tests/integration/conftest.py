@@ -2,6 +2,8 @@
 
 import logging
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 from machines import Server
@@ -17,6 +19,8 @@ from salts import (
     all_at_once,
     make_minion,
 )
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 
 def pytest_unconfigure():

@@ -152,13 +152,13 @@ class SaltCall:
         """Write the multihoming pillar."""
         self._write("pillar/local.sls", {"multihoming": data})
 
-    def raw(self, function, *args):
+    def raw(self, function, *args, **environment):
         """Run a function; return the ``CompletedProcess``, whose status tells failure."""
         options = ("--local", "--retcode-passthrough", "--log-level=warning")
         options += ("--out=json", "--out-indent=-1")
         conf = f"--config-dir={self._directory / 'conf'}"
         command = [*self._script, conf, *options, function, *args]
-        return self._server.run(*command, env=self._environment)
+        return self._server.run(*command, env={**self._environment, **environment})
 
     def run(self, function, *args):
         """Run a function and return what it returns."""

@@ -1,7 +1,10 @@
 """``salt-call --local state.apply multihoming`` on one host."""
 
+import ast
 import json
+import os
 
+import latin
 import pytest
 from salts import MULTIHOMING, PILLAR, SaltCall, own_result
 
@@ -155,3 +158,71 @@ def test_the_exit_status_follows_the_worst_finding(synced, servers):
     finally:
         host.ip("rule", "add", "from", "all", "table", "local", "priority", "0")
     assert (code, "kernel-rules" in found) == (2, True)
+
+
+# --- bytes that are no UTF-8, in a locale that knows ASCII only ---------------------------------
+
+POSIX = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+@pytest.fixture
+def old(synced, servers):
+    """``salt-call`` on alpha, whose files have such bytes; and a way to read these."""
+    etc = os.fsencode(servers["alpha"].etc)
+    files = {path: raw for path, raw in latin.FILES.items() if b"/ifcfg-" not in path}
+    own = b"/etc/sysconfig/network-scripts/ifcfg-eth1"
+    files[own] = latin.COMMENT + latin.read(own, etc)
+    for path, raw in files.items():
+        latin.write(path, raw, etc)
+    return synced, lambda: {path: latin.read(path, etc) for path in files}
+
+
+def printed(done):
+    """Return what salt-call printed; bytes as Python writes them where there is more than ASCII.
+
+    That is Salt's own, print_cli() in salt/utils/stringutils.py.
+    """
+    assert "Traceback" not in done.stdout + done.stderr, done.stdout + done.stderr
+    assert (done.stdout + done.stderr).isascii()
+    is_bytes = done.stdout.startswith(("b'", 'b"'))
+    return ast.literal_eval(done.stdout).decode() if is_bytes else done.stdout
+
+
+@pytest.mark.parametrize("out", ["json", "yaml", "nested", "highstate"])
+def test_the_report_is_printed_without_a_locale(old, out):
+    salt_call, files = old
+    before = files()
+    done = salt_call.raw("state.apply", "multihoming", "test=True", f"--out={out}", **POSIX)
+    said = printed(done)
+    assert done.returncode == 0
+    # JSON and YAML double the backslash.
+    assert latin.SHOWN in said.replace("\\\\", "\\")
+    assert latin.VALID in said
+    assert files() == before
+
+
+def test_a_run_without_a_locale_does_what_any_other_does(old):
+    salt_call, files = old
+    before = files()
+    foretold = own_result(salt_call.states("test=True"))
+    for changes in (foretold["changes"], {}):
+        done = salt_call.raw("state.apply", "multihoming", "-l", "info", **POSIX)
+        result = own_result(json.loads(printed(done))["local"])
+        assert (done.returncode, result["result"], result["changes"]) == (0, True, changes)
+    lines = {line for raw in files().values() for line in raw.split(b"\n")}
+    assert {line for raw in before.values() for line in raw.split(b"\n")} <= lines
+
+
+def test_an_error_is_printed_without_a_locale(old, servers):
+    salt_call, files = old
+    latin.write(b"/etc/iproute2/rt_tables", b"caf\xe9 77\n", os.fsencode(servers["alpha"].etc))
+    before = files()
+    done = salt_call.raw("state.apply", "multihoming", **POSIX)
+    assert done.returncode != 0
+    result = own_result(json.loads(printed(done))["local"])
+    assert (result["result"], result["changes"]) == (False, {})
+    assert f"line 1: '{latin.SHOWN} 77' can't be read" in result["comment"]
+    done = salt_call.raw("multihoming.plan", **POSIX)
+    assert done.returncode != 0
+    assert latin.SHOWN in printed(done) + done.stderr
+    assert files() == before

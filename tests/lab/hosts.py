@@ -151,8 +151,9 @@ class Host:
 
 
 def _execute(*argv, check=True, timeout=30, **kwargs):
+    encoding = {"encoding": "utf-8", "errors": "surrogateescape"}
     done = subprocess.run(
-        argv, check=False, timeout=timeout, text=True, capture_output=True, **kwargs
+        argv, check=False, timeout=timeout, capture_output=True, **encoding, **kwargs
     )
     if check and done.returncode:
         raise CommandError(done.returncode, argv, done.stdout, done.stderr)

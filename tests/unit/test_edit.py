@@ -16,10 +16,12 @@ from multihoming_edit import Edit
         (None, "a\n", ["--- /dev/null", "+++ f", "@@ -0,0 +1 @@", "+a"]),
         ("a\n", None, ["--- f", "+++ /dev/null", "@@ -1 +0,0 @@", "-a"]),
         ("a\n", "a\n", []),
+        ("", "a\fb\u2028c\rd\n", ["--- f", "+++ f", "@@ -0,0 +1 @@", "+a\fb\u2028c\rd"]),
     ],
 )
 def test_diff_is_unified(before, after, lines):
-    assert edit.diff(Edit("files", "f", before, after)).splitlines() == lines
+    said = edit.diff(Edit("files", "f", before, after))
+    assert said == "".join(f"{line}\n" for line in lines)
 
 
 def change(before, after, place="f", writer="files"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import multihoming_finding as finding
 import pytest
 import yaml
@@ -21,6 +23,22 @@ POLICY = {
 
 def repair(dev="eth1", unknown="", **host):
     return finding.repair(survey(host), dev, unknown)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("/etc/rule-eth1", "/etc/rule-eth1"),
+        ("my eth", "'my eth'"),
+        ("größe", "'größe'"),
+        ("caf\udce9", r"$'caf\xe9'"),
+        ("it's \\ \udcffa", r"$'it\'s \\ \xffa'"),
+    ],
+)
+def test_a_word_of_a_command_is_what_bash_reads(text, word):
+    assert finding.word(text) == word
+    done = subprocess.run(["bash", "-c", f"printf %s {word}"], capture_output=True, check=True)
+    assert done.stdout == text.encode(errors="surrogateescape")
 
 
 # --- entries for the pillar -------------------------------------------------------------------

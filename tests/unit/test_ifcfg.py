@@ -644,6 +644,9 @@ KEPT = [
     ("GATEWAYDEV=eth0\nGATEWAYDEV=eth2\n", "GATEWAYDEV=eth0\nGATEWAYDEV=eth1\n"),
     ("# GATEWAYDEV=eth0\n", "# GATEWAYDEV=eth0\nGATEWAYDEV=eth1\n"),
     ("GATEWAYDEV=eth0\n# not GATEWAYDEV\n", "GATEWAYDEV=eth0\n# not GATEWAYDEV\nGATEWAYDEV=eth1\n"),
+    # Nothing but a newline ends a comment.
+    ("# not\fGATEWAYDEV=eth0\n", "# not\fGATEWAYDEV=eth0\nGATEWAYDEV=eth1\n"),
+    ("# \u2028GATEWAYDEV=eth0\n", "# \u2028GATEWAYDEV=eth0\nGATEWAYDEV=eth1\n"),
     ("MYGATEWAYDEV=eth0\n", "MYGATEWAYDEV=eth0\nGATEWAYDEV=eth1\n"),
     # What is more than assignments may decide by itself what is set where.
     ("if x; then\nGATEWAYDEV=eth0\nfi\n", "if x; then\nGATEWAYDEV=eth0\nfi\nGATEWAYDEV=eth1\n"),

@@ -210,6 +210,12 @@ def test_of_many_addresses_twenty_are_named():
 
 def test_an_interface_is_named_as_it_is():
     assert reply_path.check_interface("eth1", LINKS) == "eth1"
+    odd = {name: link(name) for name in ("caf\udce9", "größe")}
+    for name in ("caf\udce9", "caf\\xe9"):
+        assert reply_path.check_interface(name, odd) == "caf\udce9"
+    # The other is what the command line gives in the locale POSIX.
+    for name in ("größe", "größe".encode().decode("ascii", "surrogateescape")):
+        assert reply_path.check_interface(name, odd) == "größe"
     for name, shown in (("eth9", "'eth9'"), (7, "7"), (["eth1"], "['eth1']")):
         with pytest.raises(ValueError) as caught:
             reply_path.check_interface(name, LINKS)

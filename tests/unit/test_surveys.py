@@ -99,7 +99,7 @@ def after(host, remedy, folder):
                 host["links"][dev]["up"] = True
             case ["salt-call", "multihoming.set_table", name, id_]:
                 host["tables"] = {**host.get("tables", {}), name: int(id_)}
-            case ["sed", "-i", script, path]:
+            case ["sed" | "LC_ALL=C", *_, script, path]:
                 file = folder / Path(path).name
                 with file.open("w", newline="") as text:
                     text.write(host["files"][file.name])

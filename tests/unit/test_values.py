@@ -115,7 +115,7 @@ MESSAGES = [
     (values.parse_device, "a" * 16, f"'{'a' * 16}' {LONG}"),
     (values.parse_device, "é" * 16, f"'{'é' * 16}' {LONG}"),
     (values.parse_device, "eth 1", f"'eth 1' {DEVICE}"),
-    (values.parse_device, "eth\udcff", f"'eth\\udcff' {DEVICE}"),
+    (values.parse_device, "eth\udcff", f"'eth\\xff' {DEVICE}"),
     (values.parse_device, "-eth1", f"'-eth1' {DEVICE}"),
     (values.parse_fwmark, "x", f"'x' {MARK}"),
     (values.parse_fwmark, "1/x", f"'1/x' {MARK}"),
@@ -218,6 +218,7 @@ def test_a_number_at_its_limit_is_good():
 
 def test_a_value_is_shown_quoted_on_one_line_and_cut():
     assert values.show("a\nb") == r"'a\nb'"
+    assert values.show("caf\udce9") == r"'caf\xe9'"
     assert values.show("x" * 100) == f"'{'x' * 37}...{'x' * 38}'"
     assert values.show("x" * 78) == f"'{'x' * 78}'"
     assert values.show({"a": [1, {"b": [2]}]}) == "{'a': [1, {...}]}"
