@@ -25,7 +25,7 @@ from multihoming_values import (
     parse_flag,
     parse_gateway,
     parse_number,
-    parse_own_address,
+    parse_own_or_peers,
     show,
 )
 
@@ -375,11 +375,11 @@ def _addresses(
             "or remove the key to use the interface's own"
         )
         return None
-    found = [_checked(where, text, parse_own_address, errors) for text in raw]
+    found = [_checked(where, text, parse_own_or_peers, errors) for text in raw]
     addresses = [address for address in found if address]
-    seen: dict[str, Address] = {}
+    seen: dict[tuple[str, str | None], Address] = {}
     for address in addresses:
-        twin = seen.setdefault(address.address, address)
+        twin = seen.setdefault((address.address, address.peer), address)
         if twin is not address:
             errors.append(
                 f"{where}: {address.address} stands there twice; write it once, as {twin}"

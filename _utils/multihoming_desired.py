@@ -158,7 +158,7 @@ def _addresses(interface: Interface, link: Link, found: Found) -> tuple[Address,
     if interface.addresses is not None:
         return interface.addresses
     live = [
-        Address(address.family, address.address, address.length)
+        Address(address.family, address.address, address.length, peer=address.peer)
         for address in link.addresses
         if address.permanent
     ]
@@ -219,7 +219,7 @@ def _defaults_said(specs: Iterable[Spec]) -> list[tuple[int, int | None]]:
 def _check_live(where: str, addresses: Sequence[Address], link: Link, errors: list[str]) -> None:
     """Check that the source addresses of the routes are there: the kernel refuses others."""
     live = {address.address: address for address in link.addresses}
-    shown = ", ".join(f"{a.address}/{a.length}" for a in link.addresses) or "none"
+    shown = ", ".join(map(str, link.addresses)) or "none"
     for address in _sources(addresses).values():
         if address.address not in live:
             errors.append(
@@ -251,7 +251,8 @@ def _check_gateway(
     elif gateway in {*_live(link), *(address.address for address in addresses)}:
         errors.append(f"{where}: {gateway} is {settings.name}'s own address; write the router's")
     elif not inside and not values.is_link_local(gateway) and not settings.onlink:
-        subnets = ", ".join(dict.fromkeys(address.network for address in mine))
+        found = [subnet for own in mine for subnet in own.subnets or (own.address,)]
+        subnets = ", ".join(dict.fromkeys(found))
         errors.append(
             f"{where}: {gateway} is outside of {settings.name}'s subnets ({subnets}); write the "
             "router's address there, or `onlink: true` if it is reached all the same"
@@ -269,8 +270,8 @@ def _sources(addresses: Iterable[Address]) -> dict[str, Address]:
     """Return subnet -> its first address; a single address (/32, /128) has no subnet to reach."""
     sources: dict[str, Address] = {}
     for address in addresses:
-        if "/" in address.network:
-            sources.setdefault(address.network, address)
+        for subnet in address.subnets:
+            sources.setdefault(subnet, address)
     return sources
 
 
@@ -306,10 +307,12 @@ def _uplinks(
         declared = wanted.interfaces[name].gateways if name in wanted.interfaces else None
         families = {*(declared or {}), *known.gateways, *known.defaults}
         uplinks += [
-            _Uplink(name, own.family, own.network)
+            _Uplink(name, own.family, subnet)
             for own in link.addresses
+            for subnet in own.subnets
             if own.family in families
         ]
+    # A lone peer is the router itself.
     return [uplink for uplink in dict.fromkeys(uplinks) if "/" in uplink.subnet]
 
 
@@ -340,12 +343,14 @@ def _sibling_routes(
 
 def _from_rules(interface: Interface, addresses: Iterable[Address]) -> list[Rule]:
     priority, table = interface.priority, interface.table.id
+    # One address may have several peers.
+    own = dict.fromkeys((address.family, address.address) for address in addresses)
     if not interface.keep_main_routes:
-        return [Rule(own.family, priority, table, src=own.address) for own in addresses]
+        return [Rule(family, priority, table, src=address) for family, address in own]
     return [
         rule
-        for own in addresses
-        for rule in rules_.keeping_main(own.family, priority, table, own.address)
+        for family, address in own
+        for rule in rules_.keeping_main(family, priority, table, address)
     ]
 
 
@@ -449,7 +454,7 @@ def _attached(routes: Iterable[Route]) -> list[netaddr.IPNetwork]:
 
 
 def _subnets(link: Link) -> list[netaddr.IPNetwork]:
-    return [values.network(a.network) for a in link.addresses]
+    return [values.network(subnet) for subnet in link.subnets]
 
 
 def _far(where: str, via: str, dev: str) -> str:

@@ -432,9 +432,9 @@ def same_subnet(survey: Survey) -> Iterator[Finding]:
     members: dict[str, dict[str, str]] = {}
     for dev, link in survey.links.items():
         for own in link.addresses if survey_.is_usable(link) else ():
-            if own.family == 4 and own.length < 32 and link.kind != "dummy":
-                subnet = own.network
-                members.setdefault(subnet, {}).setdefault(dev, f"{own.address}/{own.length}")
+            for subnet in own.subnets if own.family == 4 and link.kind != "dummy" else ():
+                if "/" in subnet:
+                    members.setdefault(subnet, {}).setdefault(dev, str(own))
     for subnet, devices in members.items():
         if len(devices) > 1 and not all(_keeps_arp_apart(survey, dev) for dev in devices):
             keys = ("arp_ignore", "arp_announce")

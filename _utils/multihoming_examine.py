@@ -240,8 +240,8 @@ def _may_have_router(link: Link) -> bool:
 
 def _clients(link: Link, family: int, own: set[str]) -> list[str]:
     """Return one other host of each of an interface's subnets."""
-    networks = {address.network for address in link.addresses if address.family == family}
-    return [host for network in sorted(networks) if (host := _host(network, own))]
+    subnets = [subnet for subnet in link.subnets if values.family_of(subnet) == family]
+    return [host for subnet in sorted(subnets) if (host := _host(subnet, own))]
 
 
 def _host(prefix: str, own: set[str]) -> str | None:

@@ -437,7 +437,8 @@ def _entries(seen: Seen, held: _Held, dev: str) -> Iterator[tuple[_Held, _Entry]
 
 def _ways(held: _Held, dev: str, link: Link, from_rules: Sequence[Rule]) -> Iterator[_Way]:
     """Yield the usual way first, then those that make less of their own."""
-    addresses = _sources_first(held, dev, [_address(rule, link) for rule in from_rules])
+    own = [address for rule in from_rules for address in _addresses(rule, link)]
+    addresses = _sources_first(held, dev, own)
     if addresses:
         yield _Way(dev, from_rules, addresses)
         # The table lacks the route to a subnet, which that would add.
@@ -470,7 +471,8 @@ def _from_rules(rules: Iterable[Rule], link: Link) -> list[Rule]:
     """
     plain = [model.meaning(rule) for rule in rules if _is_plain(rule)]
     single = [rule for rule in plain if "/" not in (rule.src or "/")]
-    own = [rule for rule in single if rule.src in _live(link)]
+    live = {address.address for address in link.addresses}
+    own = [rule for rule in single if rule.src in live]
     chosen = own or single or _covered(plain, link)
     if not chosen:
         return []
@@ -494,29 +496,39 @@ def _is_plain(rule: Rule) -> bool:
     return model.meaning(rule) == Rule(rule.family, rule.priority, rule.table, src=rule.src)
 
 
-def _live(link: Link) -> dict[str, int]:
-    return {address.address: address.length for address in link.addresses}
+def _addresses(rule: Rule, link: Link) -> list[values.Address]:
+    """Return the address that a rule is for as the interface has it; with several peers, each."""
+    lone = _lone(rule.family, rule.src or "")
+    own = {address.peer: address for address in link.addresses if address.address == rule.src}
+    return [
+        values.Address(rule.family, lone.address, address.length, peer=peer)
+        for peer, address in own.items()
+    ] or [lone]
 
 
-def _address(rule: Rule, link: Link) -> values.Address:
-    address = rule.src or ""
-    return values.Address(rule.family, address, _live(link).get(address, _bits(rule.family)))
-
-
-def _bits(family: int) -> int:
-    return 32 if family == 4 else 128
+def _lone(family: int, address: str) -> values.Address:
+    """Return an address with its whole length, which has no subnet."""
+    return values.Address(family, address, 32 if family == 4 else 128)
 
 
 def _sources_first(
     held: _Held, dev: str, addresses: Iterable[values.Address]
 ) -> list[values.Address]:
-    """Put the address first that is the source of the route to its subnet, as people write it."""
+    """Put the address first that is the source of the routes to its subnets, as people write it."""
     there = set(map(model.meaning, held.routes))
-    return sorted(addresses, key=lambda each: _subnet_route(held, dev, each) not in there)
+
+    def is_other(address: values.Address) -> bool:
+        routes = _subnet_routes(held, dev, address)
+        return not (routes and there.issuperset(routes))
+
+    return sorted(addresses, key=is_other)
 
 
-def _subnet_route(held: _Held, dev: str, address: values.Address) -> Route:
-    return _made(held, dev, address.family, to=address.network, src=address.address)
+def _subnet_routes(held: _Held, dev: str, address: values.Address) -> list[Route]:
+    return [
+        _made(held, dev, address.family, to=subnet, src=address.address)
+        for subnet in address.subnets
+    ]
 
 
 def _made(held: _Held, dev: str, family: int, **fields: Any) -> Route:
@@ -602,7 +614,7 @@ def _entry(held: _Held, way: _Way) -> _Entry:
     gateways = _gateways(held, dev, addresses, way.any_default)
     own = {*gateways, *way.made}
     if way.subnet_routes:
-        own |= {_subnet_route(held, dev, address) for address in addresses}
+        own |= {route for address in addresses for route in _subnet_routes(held, dev, address)}
     keys = {route.key for route in own}
     entry: _Entry = {
         "table": held.table.name,
@@ -862,7 +874,8 @@ def _remarks(seen: Seen, fits: _Fits) -> list[str]:
                 f"table {held.word} has no name in rt_tables; write another one than "
                 f"{held.table.name} if you like"
             )
-        written = {text.partition("/")[0] for text in fit.entry.get("addresses", ())}
+        texts = fit.entry.get("addresses", ())
+        written = {values.parse_own_or_peers(text).address for text in texts}
         remarks += [
             f"{dev}: {address.address} is a DHCP or temporary address; the pillar names it as it "
             "is now"

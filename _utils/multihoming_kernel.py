@@ -217,6 +217,7 @@ def _link(entry: Mapping[str, Any]) -> Link:
             length=info["prefixlen"],
             permanent=not info.get("dynamic") and not info.get("temporary"),
             usable=not info.get("tentative") and not info.get("dadfailed"),
+            peer=info.get("address"),
         )
         for info in entry.get("addr_info", ())
         if info.get("local") and info.get("scope") in ("global", "0")

@@ -135,8 +135,8 @@ class Link:
 
     @property
     def subnets(self) -> tuple[str, ...]:
-        """The networks of its addresses, each once."""
-        return tuple(dict.fromkeys(own.network for own in self.addresses))
+        """The subnets of its addresses, each once."""
+        return tuple(dict.fromkeys(subnet for own in self.addresses for subnet in own.subnets))
 
     def holds(self, address: str) -> bool:
         """Tell whether an address lies in one of its subnets."""

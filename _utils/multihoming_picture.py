@@ -82,7 +82,7 @@ def _nic(
     known += [via for reply in replies if reply.leaves == link.name for via in reply.via]
     return Nic(
         link.name,
-        tuple(f"{own.address}/{own.length}" for own in link.addresses),
+        tuple(map(str, link.addresses)),
         tuple(dict.fromkeys(known)),
         tuple(family for family in survey.mains if _is_main(survey, family, link.name)),
         _state(link),

@@ -11,7 +11,7 @@ import re
 import reprlib
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -45,26 +45,50 @@ def show(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Address:
-    """An interface address with its prefix length, like 192.168.1.220/24."""
+    """An interface address with its prefix length, like 192.168.1.220/24.
+
+    peer
+        The other end of a link, whose length it then is: ``198.18.7.33 peer 100.64.0.1/32``, see
+        ip-address(8).
+    """
 
     family: int
     address: str
     length: int
+    peer: str | None = field(default=None, kw_only=True)
 
     def __str__(self) -> str:
-        return f"{self.address}/{self.length}"
+        peer = f" peer {self.peer}" if self.peer else ""
+        return f"{self.address}{peer}/{self.length}"
 
     @property
     def network(self) -> str:
-        """The canonical prefix that it lies in; the address alone for /32 and /128."""
-        return network_of(self.address, self.length)
+        """The canonical prefix that the kernel has for it; the address alone for /32 and /128.
+
+        With a peer that is the peer's network in IPv4, the address's own in IPv6 (fib_add_ifaddr()
+        in net/ipv4/fib_frontend.c, inet6_addr_add() in net/ipv6/addrconf.c).
+        """
+        here = self.peer if self.peer and self.family == 4 else self.address
+        return network_of(here, self.length)
+
+    @property
+    def subnets(self) -> tuple[str, ...]:
+        """The canonical prefixes that the kernel reaches directly because of it.
+
+        In IPv6 a peer is reached besides, and alone (ipv6_ifa_notify() in net/ipv6/addrconf.c).
+        """
+        if not self.peer:  # as with most
+            return () if self.network == self.address else (self.network,)
+        found = (self.network, self.peer) if self.family == 6 else (self.network,)
+        return tuple(prefix for prefix in dict.fromkeys(found) if prefix != self.address)
 
     def holds(self, address: str) -> bool:
-        """Tell whether another address lies in its network."""
+        """Tell whether an address lies in one of its subnets, or is the same."""
         if family_of(address) != self.family:
             return False
-        first, last = bounds(self.network)
-        return first <= number_of(address) <= last
+        number = number_of(address)
+        near = any(first <= number <= last for first, last in map(bounds, self.subnets))
+        return near or address == self.address
 
 
 def family_of(address: str) -> int:
@@ -202,6 +226,28 @@ def parse_own_address(text: Any) -> Address:
                 f"{netaddr.IPAddress(first + 1, family)}/{length}"
             )
     return Address(family, address, length)
+
+
+def parse_own_or_peers(text: Any) -> Address:
+    """Read the same, or with its peer as ``ip address`` has it: ``198.18.7.33 peer 100.64.0.1/32``.
+
+    Raises ValueError when no host can have the one or the other.
+    """
+    words = text.split() if isinstance(text, str) else []
+    if "peer" not in words:
+        return parse_own_address(text)
+    if len(words) != 3 or words[1] != "peer" or "/" in words[0]:
+        raise ValueError(
+            f"{show(text)} is not an address with its peer; write it like "
+            "198.18.7.33 peer 100.64.0.1/32"
+        )
+    own = parse_own_address(f"{words[0]}/{128 if ':' in words[0] else 32}")
+    family, peer, length = parse_interface(words[2])
+    what = _no_router(peer) or ("the address itself" if peer == own.address else "")
+    what = what or ("of the other family" if family != own.family else "")
+    if what:
+        raise ValueError(f"{show(text)}: {peer} is {what}; write the address at the other end")
+    return Address(family, own.address, length, peer=peer)
 
 
 def parse_source(value: Any) -> tuple[int, str]:

@@ -34,11 +34,19 @@ def changed(item, **fields):
 # --- what is written in the data ------------------------------------------------------------------
 
 
+def own(text, permanent=True, usable=True):
+    """Return a live address, of ``192.168.1.220/24`` or ``198.18.7.33 peer 100.64.0.1/32``."""
+    here, _, other = text.rpartition(" peer ")
+    family, address, length = values.parse_interface(other)
+    peer = address if here else None
+    return LinkAddress(family, here or address, length, permanent, usable, peer=peer)
+
+
 def link(name, number, said):
     """Return a link; addresses are words of a text, or have their own keys."""
     said = {"addresses": said} if isinstance(said, str | None) else said
     addresses = [
-        LinkAddress(*values.parse_interface(text), permanent=permanent, usable=usable)
+        own(text, permanent, usable)
         for key, permanent, usable in (
             ("addresses", True, True),
             ("dynamic", False, True),

@@ -9,10 +9,11 @@ import multihoming_ifcfg as ifcfg
 import multihoming_iproute2 as iproute2
 import multihoming_values as values
 from multihoming_backend import Kept
-from multihoming_model import Answer, Link, LinkAddress, Route, Rule
+from multihoming_model import Answer, Link, Route, Rule
 from multihoming_numbers import FAMILIES, KERNEL_RULES, MAIN, RESERVED_TABLES
 from multihoming_reply_path import Flow
 from multihoming_survey import Detour, Path, Survey, far_client
+from played_host import own
 
 KEYS = frozenset(
     "links tables rules missing_rules routes gateways mains paths strays detours settings files "
@@ -83,10 +84,8 @@ def link(name, said):
     flags |= {"LOOPBACK"} if name == "lo" else {"BROADCAST"}
     flags |= set(said.get("flags", ()))
     tentative = said.get("tentative", ())
-    own = [text for text in as_list(said.get("addresses", [])) if text]
-    addresses = tuple(
-        LinkAddress(*values.parse_interface(text), True, text not in tentative) for text in own
-    )
+    texts = [text for text in as_list(said.get("addresses", [])) if text]
+    addresses = tuple(own(text, True, text not in tentative) for text in texts)
     return Link(name, 1, up, addresses, frozenset(flags), said.get("kind", ""))
 
 

@@ -9,13 +9,11 @@ import multihoming_desired as desired
 import multihoming_iproute2 as iproute2
 import multihoming_values as values
 import pytest
-from multihoming_model import Found, Link, LinkAddress
+from multihoming_model import Found, Link
+from played_host import own as address
 
+PEER = "192.168.9.220 peer 10.9.0.1/24"
 REMEDY = re.compile(r"\b(write|remove|add|give|correct|bring it up|keep|narrow|try again)\b")
-
-
-def address(text, permanent=True, usable=True):
-    return LinkAddress(*values.parse_interface(text), permanent, usable)
 
 
 def link(name, *addresses, up=True):
@@ -194,6 +192,49 @@ def test_a_single_address_has_no_subnet(own, gateway):
     ]
 
 
+def test_a_peers_network_is_the_subnet():
+    assert policy("eth1", {"gateway": "10.9.0.254"}, host(link("eth1", PEER))) == [
+        "-4 route 10.9.0.0/24 dev eth1 src 192.168.9.220 table 1",
+        "-4 route default via 10.9.0.254 dev eth1 table 1",
+        "-4 rule from 192.168.9.220 table 1 priority 20000",
+    ]
+
+
+def test_a_lone_peer_may_be_the_gateway():
+    links = host(link("eth1", "198.18.7.33 peer 100.64.0.1/32"))
+    assert policy("eth1", {"gateway": "100.64.0.1"}, links) == [
+        "-4 route 100.64.0.1 dev eth1 src 198.18.7.33 table 1",
+        "-4 route default via 100.64.0.1 dev eth1 table 1",
+        "-4 rule from 198.18.7.33 table 1 priority 20000",
+    ]
+
+
+def test_the_pillars_subnet_counts_whatever_peer_there_is():
+    entry = {"gateway": "192.168.9.254", "addresses": ["192.168.9.220/24"]}
+    assert policy("eth1", entry, host(link("eth1", PEER)))[0] == (
+        "-4 route 192.168.9.0/24 dev eth1 src 192.168.9.220 table 1"
+    )
+
+
+def test_an_address_with_two_peers_has_a_route_to_each_and_one_rule():
+    own = ["198.18.7.33 peer 100.64.0.1/32", "198.18.7.33 peer 100.64.0.2/32"]
+    for entry in ({}, {"addresses": own}):
+        made = policy("eth1", {"gateway": "100.64.0.2", **entry}, host(link("eth1", *own)))
+        assert [line.split()[2] for line in made] == ["100.64.0.1", "100.64.0.2", "default", "from"]
+
+
+def test_a_siblings_lone_peer_is_its_router_and_no_client():
+    links = host(
+        link("eth1", "10.0.0.1/24"),
+        link("eth2", "198.18.7.33 peer 100.64.0.1/32"),
+        link("eth3", PEER),
+    )
+    found = {dev: Found(defaults={4: "100.64.0.1"}) for dev in ("eth2", "eth3")}
+    entry = {"gateway": "10.0.0.254", "keep_main_routes": True}
+    routes = [line for line in policy("eth1", entry, links, found) if " route " in line]
+    assert [line.split()[2] for line in routes] == ["10.0.0.0/24", "default", "10.9.0.0/24"]
+
+
 @pytest.mark.parametrize(
     ("own", "gateway"), [("10.0.0.0/31", "10.0.0.1"), ("10.0.0.1/31", "10.0.0.0")]
 )
@@ -331,6 +372,27 @@ BAD = [
         HOST,
         "interfaces.eth1.gateway: ",
         ["not given", "`gateway: ADDRESS`"],
+    ),
+    (
+        "gateway outside of the peer's network",
+        {"eth1": {"gateway": "192.168.9.254"}},
+        host(link("eth1", PEER)),
+        "interfaces.eth1.gateway: ",
+        ["subnets (10.9.0.0/24)", "`onlink: true`"],
+    ),
+    (
+        "gateway the broadcast address of the peer's network",
+        {"eth1": {"gateway": "10.9.0.255"}},
+        host(link("eth1", PEER)),
+        "interfaces.eth1.gateway: ",
+        ["broadcast address of 10.9.0.0/24"],
+    ),
+    (
+        "address with a peer not there",
+        {"eth1": {"gateway": "10.9.0.1", "addresses": ["192.168.9.9 peer 10.9.0.1/24"]}},
+        host(link("eth1", PEER)),
+        "interfaces.eth1.addresses: ",
+        ["192.168.9.9", f"(there: {PEER})"],
     ),
     (
         "gateway outside",

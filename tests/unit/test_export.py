@@ -11,8 +11,8 @@ import multihoming_rt_tables as rt_tables
 import multihoming_values as values
 import pytest
 from multihoming_export import Seen
-from multihoming_model import Found, Link, LinkAddress, Rule
-from played_host import changed
+from multihoming_model import Found, Link, Rule
+from played_host import changed, own
 
 NAMES = {"gateway1": 201, "gateway2": 202}
 DEFAULT = "route default via 192.168.1.254 dev eth1 table 201"
@@ -34,7 +34,7 @@ V4 = {"addresses": ["192.168.1.220/24"]}
 
 
 def link(name, *addresses, up=True, permanent=True):
-    found = (LinkAddress(*values.parse_interface(text), permanent, True) for text in addresses)
+    found = (own(text, permanent) for text in addresses)
     return Link(name, 1, up, tuple(found))
 
 
@@ -281,6 +281,63 @@ def test_of_priorities_that_as_many_have_the_usual_one():
 def test_an_address_without_a_route_to_its_subnet():
     made = entry(DEFAULT + " onlink", RULE)
     assert made == {**PLAIN, "onlink": True, "subnet_routes": False}
+
+
+PEER = "192.168.9.220 peer 10.9.0.1/24"
+OF_PEER = (
+    "route 10.9.0.0/24 dev eth1 src 192.168.9.220 table 201",
+    "route default via 10.9.0.1 dev eth1 table 201",
+    "rule from 192.168.9.220 table 201 priority 20000",
+)
+
+
+def test_an_address_with_a_peer():
+    plain = {"table": "gateway1", "gateway": "10.9.0.1"}
+    assert entry(*OF_PEER, there=links(PEER)) == plain
+    there = links("192.168.1.220/24", PEER)
+    assert entry(*OF_PEER, there=there) == {**plain, "addresses": [PEER]}
+
+
+@pytest.mark.parametrize("more", ["", " onlink"])
+def test_an_address_with_a_peer_without_a_route_to_its_network(more):
+    made = entry(OF_PEER[1] + more, OF_PEER[2], there=links(PEER))
+    plain = {"table": "gateway1", "gateway": "10.9.0.1", "subnet_routes": False}
+    assert made == {**plain, **({"onlink": True} if more else {})}
+
+
+def test_an_address_with_two_peers():
+    own = [f"198.18.7.33 peer 100.64.0.{number}/32" for number in (1, 2)]
+    lines = [f"route 100.64.0.{number} dev eth1 src 198.18.7.33 table 201" for number in (1, 2)]
+    lines += ["route default via 100.64.0.2 dev eth1 table 201"]
+    lines += ["rule from 198.18.7.33 table 201 priority 20000"]
+    assert entry(*lines, there=links("10.1.1.1/24", *own)) == {
+        "table": "gateway1",
+        "addresses": own,
+        "gateway": "100.64.0.2",
+    }
+
+
+def test_an_ipv6_address_whose_peer_the_table_does_not_reach():
+    own = "2001:db8:9::220 peer 2001:db8:a::1/64"
+    lines = [
+        "route 2001:db8:9::/64 dev eth1 src 2001:db8:9::220 table 201",
+        "route default via 2001:db8:9::1 dev eth1 table 201 onlink",
+        "rule from 2001:db8:9::220 table 201 priority 20000",
+    ]
+    assert entry(*lines, there=links(own)) == {
+        "table": "gateway1",
+        "gateway": "2001:db8:9::1",
+        "subnet_routes": False,
+        "onlink": True,
+        "routes": [{"to": "2001:db8:9::/64", "src": "2001:db8:9::220"}],
+    }
+
+
+def test_a_temporary_address_with_a_peer_is_told():
+    host = seen(*OF_PEER, there=links(PEER, permanent=False))
+    assert export.export(host).notes == (
+        "eth1: 192.168.9.220 is a DHCP or temporary address; the pillar names it as it is now",
+    )
 
 
 def test_a_default_route_without_gateway():

@@ -27,6 +27,8 @@ ACTION = (
 MARK = "is not a mark; write a number or mark/mask like 0x1/0xff"
 DEVICE = "is not an interface name; write one of letters, digits and _ . @ + = -"
 LONG = "is longer than the 15 bytes that the kernel allows; write the name that `ip link` shows"
+PAIR = "is not an address with its peer; write it like 198.18.7.33 peer 100.64.0.1/32"
+END = "write the address at the other end"
 LENGTH4 = "has no valid prefix length; write a number from 0 to 32"
 LENGTH6 = "has no valid prefix length; write a number from 0 to 128"
 
@@ -83,6 +85,41 @@ MESSAGES = [
         "2001:db8::/126",
         "'2001:db8::/126' is the network itself; write the interface's address, like "
         "2001:db8::1/126",
+    ),
+    (values.parse_own_or_peers, 7, "7 is not an address; write one like 192.168.1.220/24"),
+    (values.parse_own_or_peers, "peer", f"'peer' {PAIR}"),
+    (values.parse_own_or_peers, "10.0.0.1 peer", f"'10.0.0.1 peer' {PAIR}"),
+    (values.parse_own_or_peers, "peer 10.0.0.1/32 10.0.0.2", f"'peer 10.0.0.1/32 10.0.0.2' {PAIR}"),
+    (
+        values.parse_own_or_peers,
+        "10.0.0.1 peer 10.0.0.2/32 peer",
+        f"'10.0.0.1 peer 10.0.0.2/32 peer' {PAIR}",
+    ),
+    (
+        values.parse_own_or_peers,
+        "10.0.0.1/32 peer 10.0.0.2/32",
+        f"'10.0.0.1/32 peer 10.0.0.2/32' {PAIR}",
+    ),
+    (values.parse_own_or_peers, "127.0.0.1 peer 10.0.0.2/32", f"'127.0.0.1/32' {HOST}"),
+    (
+        values.parse_own_or_peers,
+        "10.0.0.1 peer 10.0.0.2",
+        "'10.0.0.2' has no prefix length; write it like 192.168.1.220/24",
+    ),
+    (
+        values.parse_own_or_peers,
+        "10.0.0.1 peer 10.0.0.1/24",
+        f"'10.0.0.1 peer 10.0.0.1/24': 10.0.0.1 is the address itself; {END}",
+    ),
+    (
+        values.parse_own_or_peers,
+        "10.0.0.1 peer 2001:db8::1/64",
+        f"'10.0.0.1 peer 2001:db8::1/64': 2001:db8::1 is of the other family; {END}",
+    ),
+    (
+        values.parse_own_or_peers,
+        "10.0.0.1 peer 224.0.0.1/32",
+        f"'10.0.0.1 peer 224.0.0.1/32': 224.0.0.1 is a multicast address; {END}",
     ),
     (values.parse_gateway, None, "None is not an address; write one like 192.168.1.254"),
     (values.parse_gateway, "10.0.0.1/8", "'10.0.0.1/8' has a prefix length; write 10.0.0.1"),
@@ -165,6 +202,17 @@ GOOD = [
     (values.parse_own_address, "10.0.0.1/255.255.255.252", Address(4, "10.0.0.1", 30)),
     (values.parse_own_address, "2001:DB8::/127", Address(6, "2001:db8::", 127)),
     (values.parse_own_address, "2001:db8::3/126", Address(6, "2001:db8::3", 126)),
+    (values.parse_own_or_peers, "10.0.0.1/24", Address(4, "10.0.0.1", 24)),
+    (
+        values.parse_own_or_peers,
+        "10.0.0.1 peer 10.9.0.1/255.255.255.0",
+        Address(4, "10.0.0.1", 24, peer="10.9.0.1"),
+    ),
+    (
+        values.parse_own_or_peers,
+        "2001:DB8::1  peer  2001:db8::/127",
+        Address(6, "2001:db8::1", 127, peer="2001:db8::"),
+    ),
     (values.parse_interface, "10.0.0.1/0", (4, "10.0.0.1", 0)),
     (values.parse_interface, "10.0.0.1/0.0.0.0", (4, "10.0.0.1", 0)),
     (values.parse_interface, "2001:db8::1/128", (6, "2001:db8::1", 128)),
@@ -241,6 +289,44 @@ def test_an_address_knows_its_network_and_how_it_is_written():
     assert Address(4, "192.168.1.220", 32).network == "192.168.1.220"
     assert Address(6, "2001:db8::1", 128).network == "2001:db8::1"
     assert Address(4, "192.168.1.220", 0).network == "default"
+
+
+# What `ip route show proto kernel` has of each (Linux 6.18), the address itself aside.
+@pytest.mark.parametrize(
+    ("text", "subnets"),
+    [
+        ("192.168.1.220/24", ["192.168.1.0/24"]),
+        ("192.168.1.220/32", []),
+        ("192.168.9.220 peer 10.9.0.1/24", ["10.9.0.0/24"]),
+        ("198.18.7.33 peer 100.64.0.1/32", ["100.64.0.1"]),
+        ("198.18.7.33 peer 198.18.7.32/31", ["198.18.7.32/31"]),
+        ("2001:db8::220/64", ["2001:db8::/64"]),
+        ("2001:db8::220/128", []),
+        ("2001:db8:9::220 peer 2001:db8:a::1/64", ["2001:db8:9::/64", "2001:db8:a::1"]),
+        ("2001:db8:9::220 peer 2001:db8:a::1/128", ["2001:db8:a::1"]),
+    ],
+)
+def test_the_subnets_of_an_address_are_what_the_kernel_makes_routes_to(text, subnets):
+    own = values.parse_own_or_peers(text)
+    assert (str(own), list(own.subnets)) == (text, subnets)
+
+
+@pytest.mark.parametrize(
+    ("text", "other", "held"),
+    [
+        ("192.168.9.220 peer 10.9.0.1/24", "10.9.0.254", True),
+        ("192.168.9.220 peer 10.9.0.1/24", "192.168.9.221", False),
+        ("192.168.9.220 peer 10.9.0.1/24", "192.168.9.220", True),
+        ("198.18.7.33 peer 100.64.0.1/32", "100.64.0.1", True),
+        ("198.18.7.33 peer 100.64.0.1/32", "100.64.0.2", False),
+        ("2001:db8:9::220 peer 2001:db8:a::1/64", "2001:db8:9::1", True),
+        ("2001:db8:9::220 peer 2001:db8:a::1/64", "2001:db8:a::1", True),
+        ("2001:db8:9::220 peer 2001:db8:a::1/64", "2001:db8:a::2", False),
+        ("2001:db8:9::220 peer 2001:db8:a::1/64", "10.0.0.1", False),
+    ],
+)
+def test_an_address_with_a_peer_holds_what_is_next_to_it(text, other, held):
+    assert values.parse_own_or_peers(text).holds(other) is held
 
 
 def test_the_family_of_an_address_or_prefix():
