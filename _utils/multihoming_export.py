@@ -497,13 +497,18 @@ def _is_plain(rule: Rule) -> bool:
 
 
 def _addresses(rule: Rule, link: Link) -> list[values.Address]:
-    """Return the address that a rule is for as the interface has it; with several peers, each."""
+    """Return the address that a rule is for as the interface has it; with several peers, each.
+
+    One that has no subnet, whatever its length, is written with its whole length.
+    """
     lone = _lone(rule.family, rule.src or "")
     own = {address.peer: address for address in link.addresses if address.address == rule.src}
-    return [
+    found = [
         values.Address(rule.family, lone.address, address.length, peer=peer)
         for peer, address in own.items()
-    ] or [lone]
+        if address.subnets
+    ]
+    return found or [lone]
 
 
 def _lone(family: int, address: str) -> values.Address:

@@ -63,24 +63,24 @@ class Address:
 
     @property
     def network(self) -> str:
-        """The canonical prefix that the kernel has for it; the address alone for /32 and /128.
+        """The canonical prefix that the kernel has for it; the address alone for /32, /128 and /0.
 
         With a peer that is the peer's network in IPv4, the address's own in IPv6 (fib_add_ifaddr()
         in net/ipv4/fib_frontend.c, inet6_addr_add() in net/ipv6/addrconf.c).
         """
         here = self.peer if self.peer and self.family == 4 else self.address
-        return network_of(here, self.length)
+        return network_of(here, self.length) if self.length else self.address
 
     @property
     def subnets(self) -> tuple[str, ...]:
         """The canonical prefixes that the kernel reaches directly because of it.
 
-        In IPv6 a peer is reached besides, and alone (ipv6_ifa_notify() in net/ipv6/addrconf.c).
+        In IPv6 a peer is reached besides, and alone (ipv6_ifa_notify() in net/ipv6/addrconf.c). In
+        IPv4 what begins with 0 is no network (ipv4_is_zeronet() in fib_add_ifaddr()): /0 has none.
+        In IPv6 /0 makes a default route, but nobody has the whole internet on a link.
         """
-        if not self.peer:  # as with most
-            return () if self.network == self.address else (self.network,)
-        found = (self.network, self.peer) if self.family == 6 else (self.network,)
-        return tuple(prefix for prefix in dict.fromkeys(found) if prefix != self.address)
+        found = [self.network, *([self.peer] if self.peer and self.family == 6 else [])]
+        return tuple(each for each in found if each != self.address and not each.startswith("0."))
 
     def holds(self, address: str) -> bool:
         """Tell whether an address lies in one of its subnets, or is the same."""
@@ -217,6 +217,7 @@ def parse_own_address(text: Any) -> Address:
         raise ValueError(
             f"{show(text)} is no address of a network interface; write the interface's"
         )
+    _check_length(text, family, address, length)
     if length < (31 if family == 4 else 127):
         first, last = bounds(network_of(address, length))
         what = {first: "the network itself", last: "the broadcast address"}.get(int(host))
@@ -226,6 +227,15 @@ def parse_own_address(text: Any) -> Address:
                 f"{netaddr.IPAddress(first + 1, family)}/{length}"
             )
     return Address(family, address, length)
+
+
+def _check_length(text: str, family: int, address: str, length: int) -> None:
+    if not length:
+        usual, whole = (24, 32) if family == 4 else (64, 128)
+        raise ValueError(
+            f"{show(text)} has the length 0, which is no network's; write the length of its "
+            f"network, like {address}/{usual}, or {address}/{whole} for an address alone"
+        )
 
 
 def parse_own_or_peers(text: Any) -> Address:
@@ -247,6 +257,7 @@ def parse_own_or_peers(text: Any) -> Address:
     what = what or ("of the other family" if family != own.family else "")
     if what:
         raise ValueError(f"{show(text)}: {peer} is {what}; write the address at the other end")
+    _check_length(text, family, peer, length)
     return Address(family, own.address, length, peer=peer)
 
 

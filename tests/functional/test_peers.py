@@ -1,6 +1,7 @@
-"""Addresses with a peer: what is next to them is what the kernel makes a route to."""
+"""Addresses with a peer, and without a subnet: the kernel says what is next to them."""
 
 import json
+from pathlib import Path
 
 import live
 import pytest
@@ -9,6 +10,7 @@ from capture import Capture
 from network import entered, first_article
 from traffic import ping
 
+SCRIPTS = Path("/etc/sysconfig/network-scripts")
 # An address as `ip address add` takes it -> gateways that the kernel takes next to it.
 SHAPES = {
     "192.168.9.220 peer 172.20.9.1/24": ["172.20.9.254", "172.20.9.1"],
@@ -225,3 +227,70 @@ def test_the_picture_shows_it_as_ip_does(network, minion):
     assert "192.168.9.220 peer 172.20.9.1/24" in drawn
     assert "every reply leaves by the interface that was asked" in drawn
     assert json.loads(json.dumps(drawn)) == drawn
+
+
+# --- addresses without a subnet -------------------------------------------------------------------
+
+# Addresses that the kernel makes no route for -> a gateway.
+ALONE = {
+    "172.20.9.5/0": "172.20.9.1",
+    "10.66.0.5/4": "10.66.0.1",
+    "172.20.9.5/32": "172.20.9.1",
+    "2001:db8:9::5/128": "2001:db8:9::1",
+}
+# For this one it makes a default route; nobody means that everything is next to it.
+WHOLE = {"2001:db8:9::5/0": "2001:db8:9::1"}
+
+
+@pytest.mark.parametrize(("shape", "gateway"), ALONE.items())
+def test_the_kernel_has_no_route_for_it(host, refused, shape, gateway):
+    give(host, shape)
+    assert connected(host, shape) == set()
+    assert f"outside of eth1's subnets ({own(shape)})" in refused(pillar(gateway))
+
+
+@pytest.mark.parametrize(("shape", "gateway"), [*ALONE.items(), *WHOLE.items()])
+def test_every_question_has_an_answer(minion, host, converge, shape, gateway):
+    give(host, shape)
+    whole = pillar(gateway, onlink=True)
+    assert minion.call("validate", pillar=whole) == []
+    by_hand(host, f"-{family(shape)} route add default via {gateway} dev eth1 onlink table 201")
+    by_hand(host, f"-{family(shape)} rule add from {own(shape)} table 201 priority 20000")
+    exported = minion.call("export")
+    assert exported["left_out"] == []
+    assert not minion.call("plan", **exported["multihoming"])["commands"]
+    converge(whole)
+    assert not minion.call("plan", pillar=whole)["commands"]
+    far = "2001:db8:ffff::1" if ":" in shape else "198.51.100.1"
+    assert minion.call("reply_path", own(shape), far)["leaves"] == "eth1"
+    assert "pillar-invalid" not in {each["id"] for each in minion.call("diagnose", pillar=whole)}
+    assert shape in minion.call("diagram", pillar=whole)
+
+
+@pytest.mark.parametrize(
+    "address", ["192.168.1.220/0", "192.168.1.220/0.0.0.0", "2001:db8:1::220/0"]
+)
+def test_the_pillar_may_not_write_it(host, minion, refused, address):
+    said = refused(pillar("192.168.1.254", addresses=[address]))
+    assert "interfaces.eth1.addresses: " in said
+    assert "has the length 0" in said
+    assert f"like {own(address)}/" in said
+    whole = pillar("192.168.1.254", addresses=[address])
+    (message,) = minion.call("validate", pillar=whole)
+    assert message in said
+    assert "pillar-invalid" in {each["id"] for each in minion.call("diagnose", pillar=whole)}
+
+
+@pytest.mark.parametrize("line", ["PREFIX=0", "NETMASK=0.0.0.0"])
+def test_a_file_may_not_say_it(minion, host, refused, line):
+    SCRIPTS.joinpath("ifcfg-eth1").write_text(f"DEVICE=eth1\nIPADDR=192.168.1.220\n{line}\n")
+    whole = {**pillar("192.168.1.254"), "backend": "network-scripts"}
+    said = refused(whole)
+    assert f"interfaces.eth1: {SCRIPTS}/ifcfg-eth1: IPADDR: '192.168.1.220/" in said
+    assert "like 192.168.1.220/24" in said
+    by_hand(host, "route add default via 192.168.1.254 dev eth1 table 201")
+    by_hand(host, "rule add from 192.168.1.220 table 201 priority 20000")
+    assert "eth1" in minion.call("export")["multihoming"]["interfaces"]
+    assert minion.call("reply_path", "192.168.1.220", "198.51.100.1")["leaves"] == "eth1"
+    assert minion.call("diagnose", pillar=whole)
+    assert "192.168.1.220/24" in minion.call("diagram", pillar=whole)

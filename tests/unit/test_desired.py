@@ -180,7 +180,13 @@ def test_two_addresses_in_one_subnet_share_a_route():
 
 
 @pytest.mark.parametrize(
-    ("own", "gateway"), [("10.0.0.1/32", "10.9.9.9"), ("2001:db8::1/128", "2001:db8:9::9")]
+    ("own", "gateway"),
+    [
+        ("10.0.0.1/32", "10.9.9.9"),
+        ("10.0.0.1/0", "10.9.9.9"),
+        ("2001:db8::1/128", "2001:db8:9::9"),
+        ("2001:db8::1/0", "2001:db8:9::9"),
+    ],
 )
 def test_a_single_address_has_no_subnet(own, gateway):
     family = 6 if ":" in own else 4

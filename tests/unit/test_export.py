@@ -283,6 +283,13 @@ def test_an_address_without_a_route_to_its_subnet():
     assert made == {**PLAIN, "onlink": True, "subnet_routes": False}
 
 
+@pytest.mark.parametrize("length", [0, 32])
+def test_an_address_that_has_no_subnet_is_alone(length):
+    there = links("10.1.1.1/24", f"192.168.1.220/{length}")
+    made = entry(DEFAULT + " onlink", RULE, there=there)
+    assert made == {**PLAIN, "addresses": ["192.168.1.220/32"], "onlink": True}
+
+
 PEER = "192.168.9.220 peer 10.9.0.1/24"
 OF_PEER = (
     "route 10.9.0.0/24 dev eth1 src 192.168.9.220 table 201",

@@ -144,6 +144,9 @@ def test_value_that_only_a_shell_can_tell_is_refused_and_never_run(folder, monke
     [
         ("IPADDR=10.0.0", "IPADDR"),
         ("IPADDR=10.0.0.1\nPREFIX=33", "IPADDR"),
+        ("IPADDR=10.0.0.1\nPREFIX=0", "IPADDR"),
+        ("IPADDR2=10.0.0.1\nNETMASK2=0.0.0.0", "IPADDR2"),
+        ("IPV6ADDR=2001:db8::1/0", "IPV6ADDR"),
         ("IPADDR=10.0.0.1\nNETMASK=255.0.255.0", "IPADDR"),
         ("IPADDR=10.0.0.0\nPREFIX=8", "IPADDR"),
         ("IPADDR1=x", "IPADDR1"),

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from multihoming_values import Address
+from played_host import own as address
 
 ADDRESS = "is not an IP address; write one like 192.168.1.254 or 2001:db8::1"
 HOST = "is no address of a network interface; write the interface's"
@@ -85,6 +86,24 @@ MESSAGES = [
         "2001:db8::/126",
         "'2001:db8::/126' is the network itself; write the interface's address, like "
         "2001:db8::1/126",
+    ),
+    (
+        values.parse_own_address,
+        "10.0.0.1/0.0.0.0",
+        "'10.0.0.1/0.0.0.0' has the length 0, which is no network's; write the length of its "
+        "network, like 10.0.0.1/24, or 10.0.0.1/32 for an address alone",
+    ),
+    (
+        values.parse_own_address,
+        "2001:db8::1/0",
+        "'2001:db8::1/0' has the length 0, which is no network's; write the length of its "
+        "network, like 2001:db8::1/64, or 2001:db8::1/128 for an address alone",
+    ),
+    (
+        values.parse_own_or_peers,
+        "10.0.0.1 peer 10.0.0.2/0",
+        "'10.0.0.1 peer 10.0.0.2/0' has the length 0, which is no network's; write the length of "
+        "its network, like 10.0.0.2/24, or 10.0.0.2/32 for an address alone",
     ),
     (values.parse_own_or_peers, 7, "7 is not an address; write one like 192.168.1.220/24"),
     (values.parse_own_or_peers, "peer", f"'peer' {PAIR}"),
@@ -288,7 +307,8 @@ def test_an_address_knows_its_network_and_how_it_is_written():
     assert (str(own), own.network) == ("192.168.1.220/24", "192.168.1.0/24")
     assert Address(4, "192.168.1.220", 32).network == "192.168.1.220"
     assert Address(6, "2001:db8::1", 128).network == "2001:db8::1"
-    assert Address(4, "192.168.1.220", 0).network == "default"
+    assert Address(4, "192.168.1.220", 0).network == "192.168.1.220"
+    assert Address(6, "2001:db8::1", 0).network == "2001:db8::1"
 
 
 # What `ip route show proto kernel` has of each (Linux 6.18), the address itself aside.
@@ -297,23 +317,33 @@ def test_an_address_knows_its_network_and_how_it_is_written():
     [
         ("192.168.1.220/24", ["192.168.1.0/24"]),
         ("192.168.1.220/32", []),
+        ("192.168.1.220/0", []),
+        ("192.168.1.220/1", ["128.0.0.0/1"]),
+        ("10.0.0.5/4", []),
+        ("10.0.0.5/5", ["8.0.0.0/5"]),
+        ("10.0.0.5 peer 0.0.0.0/32", []),
         ("192.168.9.220 peer 10.9.0.1/24", ["10.9.0.0/24"]),
         ("198.18.7.33 peer 100.64.0.1/32", ["100.64.0.1"]),
         ("198.18.7.33 peer 198.18.7.32/31", ["198.18.7.32/31"]),
         ("2001:db8::220/64", ["2001:db8::/64"]),
         ("2001:db8::220/128", []),
+        ("2001:db8::220/0", []),  # but for a default route
+        ("::5/64", ["::/64"]),
         ("2001:db8:9::220 peer 2001:db8:a::1/64", ["2001:db8:9::/64", "2001:db8:a::1"]),
         ("2001:db8:9::220 peer 2001:db8:a::1/128", ["2001:db8:a::1"]),
     ],
 )
 def test_the_subnets_of_an_address_are_what_the_kernel_makes_routes_to(text, subnets):
-    own = values.parse_own_or_peers(text)
+    own = address(text)
     assert (str(own), list(own.subnets)) == (text, subnets)
 
 
 @pytest.mark.parametrize(
     ("text", "other", "held"),
     [
+        ("192.168.1.220/0", "192.168.1.220", True),
+        ("192.168.1.220/0", "192.168.1.221", False),
+        ("2001:db8::220/0", "2001:db8::221", False),
         ("192.168.9.220 peer 10.9.0.1/24", "10.9.0.254", True),
         ("192.168.9.220 peer 10.9.0.1/24", "192.168.9.221", False),
         ("192.168.9.220 peer 10.9.0.1/24", "192.168.9.220", True),
@@ -326,7 +356,7 @@ def test_the_subnets_of_an_address_are_what_the_kernel_makes_routes_to(text, sub
     ],
 )
 def test_an_address_with_a_peer_holds_what_is_next_to_it(text, other, held):
-    assert values.parse_own_or_peers(text).holds(other) is held
+    assert address(text).holds(other) is held
 
 
 def test_the_family_of_an_address_or_prefix():
@@ -343,7 +373,7 @@ def test_the_network_of_an_ipv4_address_is_what_the_standard_library_says(number
     address = str(ipaddress.IPv4Address(number))
     network = ipaddress.ip_network(f"{address}/{length}", strict=False)
     own = values.Address(4, address, length)
-    shown = {0: "default", 32: address}.get(length, str(network))
+    shown = {0: address, 32: address}.get(length, str(network))
     assert own.network == shown
     if length:
         assert values.bounds(own.network) == (
