@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import multihoming_programs as programs
 from multihoming_text import shown
 
 # Salt indents what it prints by four more.
@@ -565,16 +566,30 @@ def _svg(picture: Picture) -> str:
             "format: svg needs the Python library graphviz: `salt-call pip.install graphviz`; or "
             "write format=mermaid"
         ) from err
-    try:
-        return str(_digraph(picture, graphviz.Digraph).pipe("svg", encoding="utf-8", quiet=True))
-    except graphviz.ExecutableNotFound as err:
+    dot = programs.find("dot")
+    if not dot:
         raise DiagramError(
             "format: svg needs the program dot: install the package graphviz; or write "
             "format=mermaid"
-        ) from err
-    except subprocess.CalledProcessError as err:
-        said = " ".join(str(err.stderr).split())
+        )
+    return _drawn(dot, str(_digraph(picture, graphviz.Digraph).source))
+
+
+def _drawn(dot: str, source: str) -> str:
+    """Return what Graphviz makes of a graph; the library would look for dot by its name."""
+    try:
+        done = subprocess.run(
+            [dot, "-Tsvg"],
+            input=source,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError) as err:
+        said = " ".join(str(getattr(err, "stderr", err)).split())
         raise DiagramError(f"format: dot failed: {said}; write format=mermaid") from err
+    return done.stdout
 
 
 def _digraph(picture: Picture, new: Callable[..., Any]) -> Any:

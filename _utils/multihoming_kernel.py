@@ -13,7 +13,6 @@ import json
 import logging
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -21,6 +20,7 @@ from typing import Any
 import multihoming_iproute2 as iproute2
 import multihoming_model as model
 import multihoming_netlink as netlink
+import multihoming_programs as programs
 from multihoming_errors import KernelError
 from multihoming_model import Answer, Link, LinkAddress, Rule, State, Step
 from multihoming_numbers import FAMILIES, MAIN, REFUSING, TYPES
@@ -364,8 +364,7 @@ def _too_old(error: str) -> str:
 
 
 def _ip() -> str:
-    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-    found = shutil.which("ip", path=path)
+    found = programs.find("ip", ("/usr/sbin", "/sbin"))
     if not found:
         raise KernelError(
             "the command `ip` is not installed; install the package iproute2 (Debian, SUSE) or "

@@ -43,7 +43,7 @@ def test_names_and_aliases_may_hold_any_byte(monkeypatch, tmp_path):
 
 
 def test_a_host_without_ip_is_told_which_package_to_install(monkeypatch):
-    monkeypatch.setattr(kernel.shutil, "which", lambda *_, **__: None)
+    monkeypatch.setattr(kernel.programs, "find", lambda *_: None)
     with pytest.raises(KernelError, match=r"iproute2 5\.2 or newer"):
         kernel.commit([model.Step(4, "rule show")])
 
