@@ -344,8 +344,9 @@ def _is_said(name: str, said: Mapping[str, attributes.Attribute]) -> bool:
 def _why_no_route(item: Route, dev: str) -> str | None:
     if item.type not in values.ROUTE_TYPES:
         return f"is of the type {item.type}, for which the pillar has no word"
-    if any(hop.onlink for hop in item.nexthops):
-        return "has a next hop with onlink, for which the pillar has no word"
+    for word in ("onlink", "encap"):
+        if any(getattr(hop, word) for hop in item.nexthops):
+            return f"has a next hop with {word}, for which the pillar has no word"
     if item.dev not in (None, dev) and (not item.via or item.onlink):
         return f"leaves by {item.dev}, and the table would be {dev}'s"
     return None

@@ -116,7 +116,7 @@ def _is_shared(route: Route) -> bool:
 def _nexthop_words(route: Route, onlink: bool) -> list[str]:
     words = []
     for hop in () if _is_shared(route) else route.nexthops:
-        words += ["nexthop", *_options(("via", hop.via), ("dev", hop.dev))]
+        words += ["nexthop", *_options(("encap", hop.encap), ("via", hop.via), ("dev", hop.dev))]
         words += ["weight", str(hop.weight)] if hop.weight != 1 else []
         words += ["onlink"] if hop.onlink and onlink else []
     return words
@@ -437,6 +437,8 @@ def route_from_json(entry: Mapping[str, Any], family: int) -> Route:
                 _read_metrics(group, fields, other)
         elif key not in _ROUTE_JSON_PASSED:
             other.update(_json_other(entry, key, _ROUTE_ENTRIES))
+    if "nhid" in other:  # the tunnel is the object's
+        other.pop("encap", None)
     # IPv6 hangs its blackholes on lo; nobody asked for that.
     if fields.get("type") in ROUTE_TYPES[1:]:
         fields["dev"] = None
@@ -469,6 +471,7 @@ def _nexthop_from_json(entry: Mapping[str, Any]) -> Nexthop:
         dev=entry.get("dev"),
         weight=entry.get("weight", 1),
         onlink="onlink" in entry.get("flags", ()),
+        encap=entry.get("encap"),
     )
 
 
@@ -540,7 +543,7 @@ def route_dict(route: Route, names: Mapping[int, str]) -> dict[str, Any]:
 
 
 def _nexthop_dict(hop: Nexthop) -> dict[str, Any]:
-    shown = {"via": hop.via, "dev": hop.dev, "weight": hop.weight, "onlink": hop.onlink or None}
+    shown = {**hop._asdict(), "onlink": hop.onlink or None}
     return {key: value for key, value in shown.items() if value is not None}
 
 

@@ -14,7 +14,7 @@ import logging
 import os
 import re
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import multihoming_iproute2 as iproute2
@@ -243,7 +243,8 @@ def route_get(questions: Sequence[Step]) -> list[Answer]:
     refused = _refusals(result.stderr)
     asked = [number for number in range(len(questions)) if number not in refused]
     try:
-        found = list(filter(None, _documents(result.stdout)))
+        # What `ip` says of a tunnel stands under the keys of the route, behind these.
+        found = list(filter(None, _documents(result.stdout, _first)))
         given = dict(zip(asked, found, strict=True))
     except ValueError:
         raise KernelError(_too_old(result.stderr.strip())) from None
@@ -340,10 +341,24 @@ def _show(options: list[str], commands: list[str]) -> list[list[dict[str, Any]]]
         raise KernelError(_too_old(result.stderr.strip())) from None
 
 
-def _documents(text: str) -> list[Any]:
-    """Split what several commands of one batch print, one JSON array each."""
+def _first(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object with the first value of each key."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        found.setdefault(key, value)
+    return found
+
+
+def _documents(
+    text: str, as_dict: Callable[[list[tuple[str, Any]]], Any] | None = None
+) -> list[Any]:
+    """Split what several commands of one batch print, one JSON array each.
+
+    as_dict
+        What becomes of the pairs of an object; the last of each key counts if nothing is said.
+    """
     # Names and aliases may hold control characters, which `ip` prints as they are.
-    decoder = json.JSONDecoder(strict=False)
+    decoder = json.JSONDecoder(strict=False, object_pairs_hook=as_dict)
     documents = []
     start = re.compile(r"\S")
     end = 0

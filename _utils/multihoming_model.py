@@ -29,12 +29,17 @@ class Table(NamedTuple):
 
 
 class Nexthop(NamedTuple):
-    """One leg of a multipath route; the kernel keeps and compares legs in their order."""
+    """One leg of a multipath route; the kernel keeps and compares legs in their order.
+
+    encap
+        The kind of tunnel that it leads into.
+    """
 
     via: str | None = None
     dev: str | None = None
     weight: int = 1
     onlink: bool = False
+    encap: str | None = None
 
 
 class Route(NamedTuple):
@@ -76,6 +81,15 @@ class Route(NamedTuple):
         """The interfaces it leaves by."""
         devs = [self.dev, *(hop.dev for hop in self.nexthops)]
         return tuple(dict.fromkeys(dev for dev in devs if dev))
+
+
+def is_encapsulated(route: Route) -> bool:
+    """Tell whether a route leads into a tunnel of its own (``encap`` in ip-route(8)).
+
+    Where the next hop is an object, the tunnel is that one's.
+    """
+    other = dict(route.other)
+    return "encap" in other or ("nhid" not in other and any(hop.encap for hop in route.nexthops))
 
 
 class Rule(NamedTuple):
@@ -225,6 +239,8 @@ def canonical(route: Route) -> Route:
     if len(route.nexthops) == 1:
         (hop,) = route.nexthops
         changes.update(via=hop.via, dev=hop.dev, onlink=hop.onlink, nexthops=())
+        if hop.encap:
+            changes["other"] = tuple(sorted([*route.other, ("encap", hop.encap)]))
     return route._replace(**changes) if changes else route
 
 

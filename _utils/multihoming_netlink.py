@@ -47,6 +47,8 @@ _NESTED = 0x8000
 _ONLINK = 4  # RTNH_F_ONLINK
 _LOCK = 1  # RTAX_LOCK has a bit for each metric
 _NAMED_FEATURES = {1: "ecn", 16: "tcp_usec_ts"}  # RTAX_FEATURE_...
+# linux/lwtunnel.h; what else there is to a tunnel is not read.
+_ENCAPS = dict(enumerate("mpls ip ila ip6 seg6 bpf seg6local rpl ioam6 xfrm".split(), 1))
 _PREFERENCES = {0: "medium", 1: "high", 3: "low"}
 _ADDRESS_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 # RTNLGRP_IPV4_RULE is 8 and RTNLGRP_IPV6_RULE 19; a socket is bound to groups as bits.
@@ -323,7 +325,8 @@ def _hop(attributes: Mapping[int, bytes], names: Mapping[int, str], index: int) 
     if _RTA_VIA in attributes:
         hop["via"] = {"family": "inet6", "host": _address(attributes[_RTA_VIA][2:])}
     if _RTA_ENCAP_TYPE in attributes:
-        hop["encap"] = str(attributes[_RTA_ENCAP_TYPE][0])
+        kind = attributes[_RTA_ENCAP_TYPE][0]
+        hop["encap"] = _ENCAPS.get(kind, str(kind))
     if index:
         hop["dev"] = names.get(index, f"if{index}")
     return hop

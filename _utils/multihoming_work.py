@@ -180,6 +180,8 @@ def decide(
     ids = frozenset(ids_to_read(seen.tables, wanted, scope) - skipped)
     ours = _ours(ids, seen, outcome)
     _check_places(ours, state.all_rules)
+    switched = default_gateway.switch(state.defaults, chosen)[0] if chosen else []
+    _check_encapsulated(held(ours, state, switched)[0], {**wanted.tables, **seen.tables.ids})
     if not wanted.take_over:
         _check_others(wanted, ours, seen, outcome)
     return compare(Goal(wanted.tables, forgettable, ours, outcome, chosen), seen)
@@ -283,6 +285,32 @@ def _check_places(ours: rules.Ours, live: Iterable[model.Rule]) -> None:
     ]
     if foreign:
         raise HostError(foreign)
+
+
+def _check_encapsulated(current: Iterable[model.Route], names: Mapping[str, int]) -> None:
+    """Check that no route that may go leads into a tunnel of its own.
+
+    What is read of it is not enough to put it back. Raises HostError.
+    """
+    known = {id_: name for name, id_ in names.items()}
+    errors = [
+        _not_put_back(route, known.get(route.table, str(route.table)))
+        for route in current
+        if model.is_encapsulated(route)
+    ]
+    if errors:
+        raise HostError(errors)
+
+
+def _not_put_back(route: model.Route, table: str) -> str:
+    why = f"`{iproute2.text(route, table)}` leads into a tunnel (encap), and could not be put back"
+    if route.table == MAIN:
+        return f"default_gateway: {why}; replace it by hand, or remove the key"
+    metric = f" metric {route.metric}" if route.metric else ""
+    return (
+        f"tables.{table}: {why}; remove it (`ip -{route.family} route del {route.to}{metric} "
+        f"table {route.table}`), or move it to a table of its own that is not managed"
+    )
 
 
 def _check_others(

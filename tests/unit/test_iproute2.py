@@ -548,6 +548,23 @@ def test_legs_in_json():
     assert route.nexthops == (Nexthop("10.0.0.2", "b", 5, True), Nexthop(dev="a"))
 
 
+def test_a_leg_into_a_tunnel_is_shown_as_one():
+    hops = [{"dev": "a", "encap": "ip"}, {"gateway": "10.0.0.2", "dev": "b"}]
+    route = iproute2.route_from_json({"dst": "default", "table": 7, "nexthops": hops}, 4)
+    legs = "nexthop encap ip dev a nexthop via 10.0.0.2 dev b"
+    assert iproute2.text(route) == f"default table 7 {legs}"
+    shown = iproute2.route_dict(route, {})["nexthops"]
+    assert shown == [
+        {"dev": "a", "weight": 1, "encap": "ip"},
+        {"via": "10.0.0.2", "dev": "b", "weight": 1},
+    ]
+
+
+def test_the_tunnel_of_a_next_hop_that_is_an_object_is_not_the_routes():
+    entry = {"dst": "default", "table": 7, "dev": "a", "nhid": 7, "encap": "ip"}
+    assert iproute2.route_from_json(entry, 4).other == (("nhid", "7"),)
+
+
 @pytest.mark.parametrize(
     ("entry", "fields"),
     [

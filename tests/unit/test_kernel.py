@@ -42,6 +42,13 @@ def test_names_and_aliases_may_hold_any_byte(monkeypatch, tmp_path):
     assert kernel._documents(said) == ["caf\udce9", [{"ifalias": "caf\udce9"}]]
 
 
+def test_what_ip_says_of_a_tunnel_does_not_hide_where_its_route_leads():
+    text = '[{"dst":"10.0.0.0/8","encap":"ip","src":"0.0.0.0","dst":"192.0.2.1","dev":"eth1"}]'
+    ((route,),) = kernel._documents(text, kernel._first)
+    found = {"dst": "10.0.0.0/8", "encap": "ip", "src": "0.0.0.0", "dev": "eth1"}
+    assert list(route.items()) == list(found.items())
+
+
 def test_a_host_without_ip_is_told_which_package_to_install(monkeypatch):
     monkeypatch.setattr(kernel.programs, "find", lambda *_: None)
     with pytest.raises(KernelError, match=r"iproute2 5\.2 or newer"):

@@ -47,6 +47,24 @@ def test_the_kernel_tells_routes_of_a_table_apart_by_their_key(changes, same):
     assert (changed(DEFAULT, **changes).key == DEFAULT.key) is same
 
 
+LEGS = (Nexthop("10.0.0.1", "eth1"), Nexthop(dev="eth2", encap="ip"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "tunnel"),
+    [
+        ({}, False),
+        ({"other": (("advmss", "9"),)}, False),
+        ({"other": (("encap", "ip"),)}, True),
+        ({"nexthops": LEGS[:1] * 2}, False),
+        ({"nexthops": LEGS}, True),
+        ({"nexthops": LEGS, "other": (("nhid", "7"),)}, False),
+    ],
+)
+def test_a_route_leads_into_a_tunnel_by_itself_or_by_a_leg(changes, tunnel):
+    assert model.is_encapsulated(changed(DEFAULT, **changes)) is tunnel
+
+
 @pytest.mark.parametrize(
     ("given", "canonical"),
     [
@@ -57,6 +75,10 @@ def test_the_kernel_tells_routes_of_a_table_apart_by_their_key(changes, same):
         (
             Route(4, 7, "default", nexthops=(Nexthop("10.0.0.1", "eth1", 9, True),)),
             changed(DEFAULT, onlink=True),
+        ),
+        (
+            Route(4, 7, "default", nexthops=LEGS[1:], other=(("mtu", "lock 5"),)),
+            Route(4, 7, "default", dev="eth2", other=(("encap", "ip"), ("mtu", "lock 5"))),
         ),
     ],
 )
