@@ -20,6 +20,7 @@ from multihoming_finding import (
     cut,
     deletion,
     device_of,
+    item_line,
     repair,
     route_text,
     rule_line,
@@ -108,19 +109,34 @@ def _reply_line(survey: Survey, path: Path) -> str:
 
 
 def no_route_back(survey: Survey) -> Iterator[Finding]:
-    """Replies to other networks find no route at all."""
+    """Replies to other networks find no route at all, or are refused."""
     for dev, paths in _by_interface(survey.paths):
         lost = [path for path in paths if path.reply.route is None]
-        if lost:
+        first = next((path for path in lost if any(path.refused)), next(iter(lost), None))
+        if first:
+            rule, route = first.refused
             yield Finding(
                 "no-route-back",
                 "error",
                 dev,
-                f"replies from {lost[0].flow.address}, which is {dev}'s, to {lost[0].flow.client} "
-                f"are lost: {lost[0].reply.error.lower()}",
-                cut(_reply_line(survey, path) for path in lost),
-                repair(survey, dev),
+                f"replies from {first.flow.address}, which is {dev}'s, to {first.flow.client} are "
+                f"lost: {_why_lost(first)}",
+                cut([*_refusing_lines(first), *(_reply_line(survey, path) for path in lost)]),
+                deletion(rule) if rule and not route else repair(survey, dev),
             )
+
+
+def _why_lost(path: Path) -> str:
+    rule, route = path.refused
+    if route:
+        return f"the route `{route_text(route)}` refuses them"
+    return f"the rule `{rule_text(rule)}` refuses them" if rule else path.reply.error.lower()
+
+
+def _refusing_lines(path: Path) -> list[str]:
+    rule, route = path.refused
+    item = route or rule
+    return [item_line(item)] if item else []
 
 
 def rp_filter_drop(survey: Survey) -> Iterator[Finding]:
@@ -200,7 +216,7 @@ def main_routes_bypassed(survey: Survey) -> Iterator[Finding]:
     found: dict[str, list[Route]] = {}
     for detour in survey.detours:
         route = detour.reply.route
-        if route and route.to == "default" and route.table not in (MAIN, DEFAULT):
+        if route and reply_path.is_for_all(route.to) and route.table not in (MAIN, DEFAULT):
             found.setdefault(detour.dev, []).append(detour.route)
     for dev, routes in found.items():
         targets = ", ".join(dict.fromkeys(route.to for route in routes[:3]))
@@ -248,7 +264,7 @@ def _with_policy(survey: Survey, dev: str, family: int) -> Callable[[str], bool]
     empty_or_good = set()
     for table in {rule.table or 0 for rule in survey.rules[family]}:
         routes = _of_family(survey.routes.get(table, ()), family)
-        defaults = [route for route in routes if route.to == "default"]
+        defaults = [route for route in routes if reply_path.is_for_all(route.to)]
         if not routes or any(dev in route.devices for route in defaults):
             empty_or_good.add(table)
     return survey_.ruled(rule for rule in survey.rules[family] if rule.table in empty_or_good)

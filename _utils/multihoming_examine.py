@@ -22,10 +22,10 @@ import netaddr
 from multihoming_backend import AUTO, Kept
 from multihoming_errors import as_host_error
 from multihoming_finding import Finding
-from multihoming_model import Link, Route, Rule, Step
+from multihoming_model import Answer, Link, Route, Rule, Step
 from multihoming_numbers import MAIN, NOT_OF_DAEMONS, RESERVED_TABLES
 from multihoming_reply_path import Flow
-from multihoming_survey import Detour, Path, Survey, addresses, far_client, is_usable, ruled
+from multihoming_survey import Detour, Path, Survey, addresses, far_clients, is_usable, ruled
 
 _RESERVED = frozenset(RESERVED_TABLES)
 # Enough to see a fault; every address with every other NIC and route would be a million packets.
@@ -71,7 +71,7 @@ def take(tables: Mapping[str, int], wanted: config.Config) -> Survey:
     led = sorted({item.table for item in items if item.table} - _RESERVED)
     main, whole = kernel.main_routes(state.links, NOT_OF_DAEMONS, _MOST_OF_MAIN)
     routes = {**kernel.policy_routes(led, state.links), MAIN: main}
-    mains = _mains(routes)
+    far, mains = _far(state.rules, routes)
     if not whole:
         routes[MAIN] = (*main, *(route for route in mains.values() if route not in main))
     gateways = _gateways(routes, kept.values(), wanted)
@@ -81,9 +81,9 @@ def take(tables: Mapping[str, int], wanted: config.Config) -> Survey:
     }
     own = {address for address in holders if address}
     routers = {gateway for hops in gateways.values() for gateway in hops}
-    paths = _paths(usable, gateways, routes, own | routers)
+    paths = _explained(_paths(usable, gateways, far, own | routers), state.rules)
     detours = _detours(usable, gateways, state.rules, routes, own)
-    strays = _strays(usable, gateways, state.rules, routes, mains)
+    strays = _strays(usable, gateways, state.rules, far, mains)
     return Survey(
         links=state.links,
         holders=holders,
@@ -91,6 +91,7 @@ def take(tables: Mapping[str, int], wanted: config.Config) -> Survey:
         routes=routes,
         tables=tables,
         gateways=gateways,
+        far=far,
         mains=mains,
         paths=paths,
         detours=detours,
@@ -170,24 +171,42 @@ def _source(link: Link, family: int, gateway: str) -> str:
 # --- packets ----------------------------------------------------------------------------------
 
 
-def _mains(routes: Mapping[int, Sequence[Route]]) -> dict[int, Route]:
-    asked = [
-        Step(family, f"route get fibmatch {far_client(family, routes)}")
-        for family in kernel.families()
-    ]
-    answers = zip(asked, kernel.route_get(asked), strict=True)
-    return {step.family: answer.route for step, answer in answers if answer.route}
+def _far(
+    rules: Mapping[int, Iterable[Rule]], routes: Mapping[int, Sequence[Route]]
+) -> tuple[dict[int, tuple[str, ...]], dict[int, Route]]:
+    """Return family -> clients in other networks, and family -> main's route to these.
+
+    The kernel knows more routes than were read: of each part of the internet the client counts that
+    it treats like others.
+    """
+    parts = {family: far_clients(family, routes, rules[family]) for family in kernel.families()}
+    known = [client for each in parts.values() for part in each for client in part]
+    asked = [Step(values.family_of(client), f"route get fibmatch {client}") for client in known]
+    answers = dict(zip(known, kernel.route_get(asked), strict=True))
+    far = {
+        family: tuple(min(part, key=lambda client: _oddity(answers[client])) for part in each)
+        for family, each in parts.items()
+    }
+    found = {family: [answers[client].route for client in each] for family, each in far.items()}
+    mains = {family: next(filter(None, each), None) for family, each in found.items()}
+    return far, {family: route for family, route in mains.items() if route}
+
+
+def _oddity(answer: Answer) -> int:
+    """Return how little the way to a client says of others."""
+    if answer.route is None or answer.route.type != "unicast":
+        return 2
+    return 0 if reply_path.is_for_all(answer.route.to) else 1
 
 
 def _paths(
     usable: Mapping[str, Link],
     gateways: Mapping[tuple[str, int], Iterable[str]],
-    routes: Mapping[int, Sequence[Route]],
+    far: Mapping[int, Sequence[str]],
     own: set[str],
 ) -> tuple[Path, ...]:
     flows: list[tuple[Flow, str]] = []
     for family in kernel.families():
-        far = far_client(family, routes)
         devices = [dev for dev, found in gateways if found == family and dev in usable]
         clients = {dev: _clients(usable[dev], family, own) for dev in devices}
         for dev in devices:
@@ -195,9 +214,25 @@ def _paths(
             near = [client for other in others for client in clients[other]]
             mine = addresses(usable[dev], family)
             flows += [
-                (Flow(family, address, client), dev) for address in mine for client in (far, *near)
+                (Flow(family, address, client), dev)
+                for address in mine
+                for client in (*far[family], *near)
             ]
     return _asked(flows)
+
+
+def _explained(paths: Iterable[Path], rules: Mapping[int, Sequence[Rule]]) -> tuple[Path, ...]:
+    """Tell of the first reply of each interface that is lost what refuses it."""
+    explained = []
+    told = set()
+    for path in paths:
+        refused = path.refused
+        if path.reply.route is None and path.arrives not in told:
+            told.add(path.arrives)
+            mine = rules[path.flow.family]
+            refused = reply_path.refusal(mine, path.flow, refusing(path.flow, mine))
+        explained.append(path._replace(refused=refused))
+    return tuple(explained)
 
 
 def _asked(flows: Sequence[tuple[Flow, str]]) -> tuple[Path, ...]:
@@ -218,7 +253,7 @@ def _strays(
     usable: Mapping[str, Link],
     gateways: Mapping[tuple[str, int], Iterable[str]],
     rules: Mapping[int, Iterable[Rule]],
-    routes: Mapping[int, Sequence[Route]],
+    far: Mapping[int, Sequence[str]],
     mains: Mapping[int, Route],
 ) -> tuple[Path, ...]:
     """Ask about interfaces that may have a router, though nothing tells."""
@@ -229,7 +264,7 @@ def _strays(
             known = (dev, family) in gateways or dev in main.devices
             mine = [address for address in addresses(link, family) if not has_rule(address)][:1]
             if mine and not known and _may_have_router(link):
-                flows.append((Flow(family, mine[0], far_client(family, routes)), dev))
+                flows += [(Flow(family, mine[0], client), dev) for client in far[family]]
     return _asked(flows)
 
 
@@ -289,7 +324,8 @@ def _targets(
     """Return main's routes for more than a NIC's own subnet, with a host that each leads to."""
     targets = []
     for route in routes:
-        if route.family != family or route.to == "default" or route.type != "unicast":
+        elsewhere = route.family != family or reply_path.is_for_all(route.to)
+        if elsewhere or route.type != "unicast":
             continue
         connected = not route.via and not route.nexthops
         if route.dev == "lo" or (connected and (route.dev, family) in gateways):

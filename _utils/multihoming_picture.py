@@ -10,7 +10,6 @@ import multihoming_diagram as diagram
 import multihoming_examine as examine
 import multihoming_kernel as kernel
 import multihoming_reply_path as reply_path
-import multihoming_survey as survey_
 from multihoming_diagram import Finding, Nic, Picture, Reply
 from multihoming_errors import HostError
 from multihoming_model import Link
@@ -43,7 +42,7 @@ def picture(data: Any, there: bool, name: str) -> Picture:
     """Return what there is to draw; arguments and errors as in ``draw``."""
     survey, found = examine.examine(data, there)
     gateways = _gateways(survey)
-    clients = {family: survey_.far_client(family, survey.routes) for family in survey.families}
+    clients = {family: survey.far[family][0] for family in survey.families}
     replies = _replies(survey, gateways, clients)
     used = {dev for reply in replies for dev in (reply.arrives, reply.leaves)}
     nics = [

@@ -19,8 +19,36 @@ from multihoming_model import Answer, Link, Route, Rule, Step
 from multihoming_text import shown
 
 MODES = {0: "off", 1: "strict", 2: "loose"}
-# No route but a default leads there: reserved (RFC 1112) and not allocated (RFC 4291).
-_NOWHERE = {4: "240.0.0.1", 6: "4000::1"}
+# Hosts in all parts of the internet; the kernel is asked for the way there, and nothing is sent.
+# First those for documentation (RFC 5737, RFC 3849), which people know from examples.
+FAR = {
+    4: (
+        "198.51.100.1",
+        "203.0.113.1",
+        "192.0.2.1",
+        "45.67.89.10",
+        "178.90.123.45",
+        "23.45.67.89",
+        "78.90.12.34",
+        "109.87.65.43",
+        "143.21.65.87",
+        "212.34.56.78",
+    ),
+    6: (
+        "2001:db8:ffff:ffff::1",
+        "2605:1234:5678::1",
+        "2a03:1234:5678::1",
+        "2407:1234:5678::1",
+        "2804:1234:5678::1",
+        "2c0f:1234:5678::1",
+    ),
+}
+# Where a default route shows: even a full feed has no other to what is reserved (RFC 1112) or not
+# allocated (RFC 4291), which some refuse, as others do with what is for documentation.
+_WITH_DEFAULT = {4: (*FAR[4][:4], "240.0.0.1"), 6: (*FAR[6][:2], "4000::1")}
+# The largest blocks that IANA gives to anybody (its registries "IPv4 Address Space" and "IPv6
+# Global Unicast Address Assignments").
+_LARGEST = {4: 8, 6: 12}
 _KINDS = {"unreachable": "an unreachable", "prohibit": "a prohibit", "blackhole": "a blackhole"}
 
 _FILTERED = ("Invalid cross-device link", "Invalid argument")
@@ -139,22 +167,34 @@ def ask_request(asked: Flow, dev: str) -> Step:
 
 
 def ask_gateway(family: int, link: Link) -> list[Step]:
-    """Return the questions that tell whether an interface has a default route, in any table.
+    """Return questions of which one tells whether an interface has a default route, in any table.
 
     In IPv6 ``oif`` is a wish, and the answer may name another interface.
     """
     own = [address.address for address in link.addresses if address.family == family]
     selectors = ["", *(f"from {address} " for address in own)]
     return [
-        Step(family, f"route get fibmatch {_NOWHERE[family]} {selector}oif {link.name}")
+        Step(family, f"route get fibmatch {client} {selector}oif {link.name}")
         for selector in selectors
+        for client in _WITH_DEFAULT[family]
     ]
 
 
 def is_default(answer: Answer, dev: str) -> bool:
     """Tell whether the kernel answered with a default route through an interface."""
     route = answer.route
-    return route is not None and route.to == "default" and dev in route.devices
+    return route is not None and is_for_all(route.to) and dev in route.devices
+
+
+def is_for_all(prefix: str) -> bool:
+    """Tell whether a prefix means the internet, or a part of it that is larger than anybody's.
+
+    Such parts stand together for a default route, like 0.0.0.0/1 and 128.0.0.0/1 of VPNs.
+    """
+    if prefix == "default":
+        return True
+    length = prefix.partition("/")[2]
+    return bool(length) and int(length) < _LARGEST[values.family_of(prefix)]
 
 
 # --- where the request arrives ----------------------------------------------------------------

@@ -5,29 +5,28 @@ Pure; ``multihoming_examine`` takes it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
 import multihoming_values as values
 from multihoming_backend import Kept, Line
 from multihoming_model import Answer, Link, Route, Rule
 from multihoming_numbers import FAMILIES, RESERVED_TABLES
-from multihoming_reply_path import Flow
-
-# Where nobody has a route to: addresses for documentation (RFC 5737, RFC 3849) and reserved ones.
-_FAR = {
-    4: ("198.51.100.1", "203.0.113.1", "192.0.2.1", "240.0.0.1"),
-    6: ("2001:db8:ffff:ffff::1", "4000::1"),
-}
+from multihoming_reply_path import FAR, Flow, is_for_all
 
 
 class Path(NamedTuple):
-    """A flow through an interface, and what the kernel does with its reply and its request."""
+    """A flow through an interface, and what the kernel does with its reply and its request.
+
+    refused
+        The rule and the route that refuse the reply, as far as they are known.
+    """
 
     flow: Flow
     arrives: str
     reply: Answer
     request: Answer
+    refused: tuple[Rule | None, Route | None] = (None, None)
 
 
 class Detour(NamedTuple):
@@ -49,6 +48,8 @@ class Survey(NamedTuple):
     gateways
         (interface, family) -> next hops of default routes through it, in the kernel, in its file
         or in the pillar; a default route without one is an entry without next hops.
+    far
+        Family -> clients in other networks, one for each part of the internet.
     mains
         Family -> the route that the kernel takes to a far host.
     settings
@@ -87,6 +88,7 @@ class Survey(NamedTuple):
     sockets: tuple[str, ...]
     silent: frozenset[tuple[str, str]] | None
     declared: frozenset[str]
+    far: Mapping[int, tuple[str, ...]]
     strays: tuple[Path, ...] = ()
     filtered: int = 0
     families: tuple[int, ...] = FAMILIES
@@ -120,15 +122,45 @@ def ruled(rules: Iterable[Rule]) -> Callable[[str], bool]:
     return lambda address: address in single or any(address in prefix for prefix in prefixes)
 
 
-def far_client(family: int, routes: Mapping[int, Iterable[Route]]) -> str:
-    """Return an address that only default routes lead to."""
-    prefixes = [
-        values.network(route.to)
+def far_clients(
+    family: int, routes: Mapping[int, Iterable[Route]], rules: Iterable[Rule]
+) -> list[list[str]]:
+    """Return addresses in other networks, those of each part of the internet together.
+
+    What rules and routes say of somebody's prefix (a filter of what nobody has, like addresses for
+    documentation) says nothing of the others: clients within are left out, unless all are. Only
+    prefixes that are larger part the internet.
+    """
+    prefixes = {
+        route.to
         for table in routes.values()
         for route in table
-        if route.family == family and route.to != "default" and route.type != "local"
-    ]
-    for address in _FAR[family]:
-        if not any(address in prefix for prefix in prefixes):
-            return address
-    return _FAR[family][-1]
+        if route.family == family and route.to != "default"
+    }
+    prefixes |= {prefix for rule in rules for prefix in (rule.src, rule.to) if prefix}
+    naming = {client: _naming(client, prefixes) for client in FAR[family]}
+    lengths = {client: _longest(named) for client, named in naming.items()}
+    least = min(lengths.values())
+    parts: dict[frozenset[str], list[str]] = {}
+    for client in FAR[family]:
+        if lengths[client] == least:
+            part = frozenset(prefix for prefix in naming[client] if is_for_all(prefix))
+            parts.setdefault(part, []).append(client)
+    return list(parts.values())
+
+
+def _naming(client: str, prefixes: Collection[str]) -> list[str]:
+    """Return the prefixes that an address lies in."""
+    number = values.number_of(client)
+    found = [client] if client in prefixes else []
+    for prefix in prefixes:
+        if "/" in prefix:
+            first, last = values.bounds(prefix)
+            found += [prefix] if first <= number <= last else []
+    return found
+
+
+def _longest(prefixes: Iterable[str]) -> int:
+    """Return the length of the longest prefix that is somebody's, 0 if none is."""
+    named = (prefix for prefix in prefixes if not is_for_all(prefix))
+    return max((int(prefix.partition("/")[2] or 128) for prefix in named), default=0)

@@ -675,3 +675,189 @@ def test_the_exit_status_follows_the_worst(minion, healthy):
     assert status() == 1
     append("rule-eth1", "from 10.1.1.1 table nowhere priority 5")
     assert status() == 2
+
+
+# --- clients far away -------------------------------------------------------------------------
+
+DOCUMENTATION = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")
+# What people keep out who know what nobody on the internet has (RFC 6890, and a sloppy one).
+BOGONS = (
+    "0.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 192.0.0.0/24 198.18.0.0/15 "
+    "224.0.0.0/4 240.0.0.0/4"
+).split()
+BOGONS6 = "100::/64 2001:2::/48 2002::/16 3ffe::/16 fec0::/10 4000::/2 8000::/1".split()
+# All but private networks, as calculators of VPNs write it.
+ALL_BUT_PRIVATE = (
+    "0.0.0.0/5 8.0.0.0/7 11.0.0.0/8 12.0.0.0/6 16.0.0.0/4 32.0.0.0/3 64.0.0.0/2 128.0.0.0/3 "
+    "160.0.0.0/5 168.0.0.0/6 172.0.0.0/12 172.32.0.0/11 172.64.0.0/10 172.128.0.0/9 173.0.0.0/8 "
+    "174.0.0.0/7 176.0.0.0/4 192.0.0.0/9 192.128.0.0/11 192.160.0.0/13 192.169.0.0/16 "
+    "192.170.0.0/15 192.172.0.0/14 192.176.0.0/12 192.192.0.0/10 193.0.0.0/8 194.0.0.0/7 "
+    "196.0.0.0/6 200.0.0.0/5 208.0.0.0/4"
+).split()
+OFTEN6 = ["2001:db8:ffff::/48", *BOGONS6]
+EVERYWHERE = [*DOCUMENTATION, *BOGONS]
+
+
+def rules(action, where, prefixes, priority=100):
+    return [
+        f"{'-6' if ':' in prefix else '-4'} rule add {where} {prefix} {action} priority {priority}"
+        for prefix in prefixes
+    ]
+
+
+def refusing(kind, prefixes, more=""):
+    return [f"route add {kind} {prefix} {more}" for prefix in prefixes]
+
+
+# Each of these refuses, or leads elsewhere, only those that are no client of anybody.
+SPECIAL = {
+    "a rule": rules("prohibit", "to", DOCUMENTATION[1:2]),
+    "rules": rules("blackhole", "from all to", DOCUMENTATION),
+    "rules against bogons": rules("unreachable", "to", EVERYWHERE),
+    "rules against bogons of IPv6": rules("unreachable", "to", OFTEN6),
+    "rules for what comes in": rules("blackhole", "from", EVERYWHERE),
+    "rules for what comes in by IPv6": rules("blackhole", "from", OFTEN6),
+    "rules that lead to main": rules("lookup main", "to", EVERYWHERE),
+    "rules that lead to main by IPv6": rules("lookup main", "to", OFTEN6),
+    "a rule with the address": rules("prohibit", f"from {ADDRESS} to", DOCUMENTATION),
+    "a rule for all but": rules("nop", "not to", DOCUMENTATION[1:2]),
+    "routes of main": refusing("blackhole", EVERYWHERE),
+    "routes of main in IPv6": refusing("unreachable", OFTEN6),
+    "routes of the table": refusing("prohibit", EVERYWHERE, "table 201"),
+    "routes of the table in IPv6": refusing("unreachable", OFTEN6, "table 201"),
+    "routes of a daemon": refusing("blackhole", DOCUMENTATION, "protocol 186"),
+    "routes of a daemon in local": refusing("local", DOCUMENTATION, "dev lo table local"),
+    "routes elsewhere": [f"route add {to} via 192.168.2.9" for to in DOCUMENTATION],
+}
+
+
+@pytest.mark.parametrize("lines", SPECIAL.values(), ids=SPECIAL)
+@pytest.mark.parametrize("mode", [OFF, STRICT])
+def test_what_is_said_of_a_few_is_not_said_of_all(minion, server, diagnose, lines, mode):
+    whole = {**pillar(), "backend": "none"}
+    whole["tables"]["gateway0"] = 200
+    gateways = ["192.168.2.254", "2001:db8:2::254"]
+    whole["interfaces"]["eth0"] = {"table": "gateway0", "gateway": gateways}
+    minion.call("apply", pillar=whole)
+    server.rp_filter(mode)
+    by_hand(server, *lines)
+    found = diagnose({**whole, "backend": "none"})
+    # A route of main that the policy goes past is another matter.
+    assert found.keys() <= {"main-routes-bypassed"}
+    assert "✓" in minion.call("diagram", pillar=whole) or found
+
+
+@pytest.mark.parametrize("lines", SPECIAL.values(), ids=SPECIAL)
+def test_what_goes_astray_is_found_beside_it(server, found, lines):
+    ifcfgs(GATEWAY0, GATEWAY1)
+    lines = [line for line in lines if "201" not in line]
+    by_hand(server, *lines)
+    finding = found("asymmetric-reply", "warning", "eth1", f"from {ADDRESS}: via 192.168.2.254")
+    assert "leave by eth0 via 192.168.2.254" in finding["message"]
+
+
+@pytest.mark.parametrize("lines", SPECIAL.values(), ids=SPECIAL)
+def test_what_is_lost_is_found_beside_it(healthy, found, cured, lines):
+    by_hand(healthy, *lines)
+    by_hand(healthy, f"rule add from {ADDRESS} prohibit priority 7000")
+    finding = found(
+        "no-route-back", "error", "eth1", f"from {ADDRESS} prohibit priority 7000", pillar=pillar()
+    )
+    assert f"the rule `from {ADDRESS} prohibit priority 7000` refuses" in finding["message"]
+    assert finding["remedy"] == f"ip -4 rule del from {ADDRESS} prohibit priority 7000"
+    cured(finding, pillar=pillar())
+
+
+@pytest.mark.parametrize(
+    ("line", "dev", "said"),
+    [
+        ("rule add from all prohibit priority 30000", "eth0", "prohibit priority 30000` refuses"),
+        ("rule add from all unreachable priority 7", "eth1", "unreachable priority 7` refuses"),
+        ("rule add to 0.0.0.0/1 prohibit priority 7", "eth1", "to 0.0.0.0/1 prohibit"),
+        ("rule add to 128.0.0.0/1 prohibit priority 7", "eth1", "to 128.0.0.0/1 prohibit"),
+        ("-6 rule add to 2000::/3 blackhole priority 7", "eth1", "to 2000::/3 blackhole"),
+        (
+            "route replace prohibit default table 201",
+            "eth1",
+            "`prohibit default table 201` refuses",
+        ),
+        (
+            "-6 route add blackhole default metric 1 table 201",
+            "eth1",
+            "`blackhole ::/0 metric 1 table",
+        ),
+        (
+            "route add unreachable 128.0.0.0/1 table 201",
+            "eth1",
+            "`unreachable 128.0.0.0/1 table 201`",
+        ),
+        ("route replace blackhole default", "eth0", "`blackhole default table 254` refuses"),
+    ],
+)
+def test_what_refuses_everybody_is_told(minion, server, found, cured, line, dev, said):
+    whole = {**pillar(), "backend": "none"}
+    minion.call("apply", pillar=whole)
+    ifcfgs(GATEWAY0, GATEWAY1)
+    by_hand(server, line)
+    finding = found("no-route-back", "error", dev, said.split("`")[1 if said[0] == "`" else 0])
+    assert said in finding["message"]
+    cured(finding, before=whole)
+
+
+def test_routes_that_together_are_the_default_are_asked_about_each(healthy, diagnose, found):
+    """The table's default in parts; one of them goes by the other interface."""
+    parts = [*ALL_BUT_PRIVATE, "192.168.0.0/16"]
+    by_hand(healthy, *(f"route add {to} via 192.168.1.254 table 201" for to in parts))
+    by_hand(healthy, "route del default table 201")
+    assert diagnose(pillar()).keys() <= {"not-live", "not-persistent"}
+    by_hand(healthy, "route replace 64.0.0.0/2 via 192.168.2.254 dev eth0 table 201")
+    evidence = "via 192.168.2.254 dev eth0 table gateway1"
+    found("asymmetric-reply", "warning", "eth1", evidence, pillar=pillar())
+
+
+def test_an_ipv6_default_may_be_a_route_to_all_that_is_assigned(minion, server, diagnose):
+    minion.call("apply", pillar={**pillar(), "backend": "none"})
+    by_hand(
+        server,
+        "-6 route del default",
+        "-6 route add 2000::/3 via 2001:db8:2::254",
+        "-6 route add unreachable default metric 4000",
+    )
+    ifcfgs({**GATEWAY0, "IPV6_DEFAULTGW": "2001:db8:2::254"})
+    assert diagnose(pillar()).keys() <= {"not-persistent"}
+
+
+@pytest.mark.parametrize(
+    "line", ["rule add to 2001:db8::/32 prohibit priority 5", "route add blackhole 2001:db8::/32"]
+)
+def test_addresses_for_documentation_are_nobodys(article, minion, diagnose, line):
+    """All of them, on a host that has none of its own."""
+    for dev, number in (("eth0", 2), ("eth1", 1)):
+        for end, last in ((article.server, "220"), (article.router, "254")):
+            end.ip("-6", "addr", "flush", "dev", dev, "scope", "global")
+            end.address(dev, f"2a02:aaaa:{number}::{last}/64")
+    article.server.default_route("2a02:aaaa:2::254")
+    whole = pillar(gateway=["192.168.1.254", "2a02:aaaa:1::254"])
+    minion.call("apply", pillar={**whole, "backend": "none"})
+    by_hand(article.server, f"-6 {line}")
+    assert diagnose({**whole, "backend": "none"}) == {}
+
+
+def test_a_policy_in_two_parts_goes_past_main_too(healthy, found):
+    healthy.ip("link", "add", "docker0", "up", "type", "bridge")
+    healthy.address("docker0", "172.17.0.1/16")
+    parts = ("0.0.0.0/1", "128.0.0.0/1")
+    by_hand(healthy, *(f"route add {to} via 192.168.1.254 table 201" for to in parts))
+    found("main-routes-bypassed", "warning", "eth1", "172.17.0.0/16 dev docker0")
+
+
+def test_a_default_route_in_two_parts_is_none_that_a_policy_goes_past(healthy, diagnose):
+    by_hand(healthy, *(f"route add {to} via 192.168.2.254" for to in ("0.0.0.0/1", "128.0.0.0/1")))
+    assert diagnose(pillar()) == {}
+
+
+@pytest.mark.parametrize("lines", SPECIAL.values(), ids=SPECIAL)
+def test_a_link_with_a_gateway_is_told_from_one_without(minion, server, lines):
+    """Clients of eth0's subnet ask eth1 through the router, whatever is refused besides."""
+    by_hand(server, *(line for line in lines if "201" not in line))
+    assert minion.call("reply_path", ADDRESS, "192.168.2.17")["arrives"] == "eth1"

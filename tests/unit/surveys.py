@@ -12,7 +12,7 @@ from multihoming_backend import Kept
 from multihoming_model import Answer, Link, Route, Rule
 from multihoming_numbers import FAMILIES, KERNEL_RULES, MAIN, RESERVED_TABLES
 from multihoming_reply_path import Flow
-from multihoming_survey import Detour, Path, Survey, far_client
+from multihoming_survey import Detour, Path, Survey, far_clients
 from played_host import own
 
 KEYS = frozenset(
@@ -38,20 +38,26 @@ def survey(host):
     unloaded = {place(name): tuple(why) for name, why in host.get("unloaded", {}).items()}
     kept = Kept(texts, {}, {}, unloaded)
 
+    rules = rules_of(host.get("rules", ()), host.get("missing_rules", ()), tables)
+    far = {
+        family: tuple(part[0] for part in far_clients(family, routes, rules[family]))
+        for family in FAMILIES
+    }
+
     def paths(key):
-        return tuple(path(said, holders, routes, tables) for said in host.get(key, ()))
+        return tuple(path(said, holders, far, tables) for said in host.get(key, ()))
 
     return Survey(
         links=links,
         holders=holders,
-        rules=rules_of(host.get("rules", ()), host.get("missing_rules", ()), tables),
+        rules=rules,
         routes=routes,
         tables=tables,
         gateways=gateways_of(host.get("gateways", GATEWAYS)),
         mains=mains_of(host["mains"], tables) if "mains" in host else first_defaults(routes),
         paths=paths("paths"),
         strays=paths("strays"),
-        detours=tuple(detour(said, holders, routes, tables) for said in host.get("detours", ())),
+        detours=tuple(detour(said, holders, tables) for said in host.get("detours", ())),
         settings=settings_of(host.get("settings", {})),
         kept={"network-scripts": kept, "none": Kept()},
         lines={"network-scripts": tuple(network_scripts.lines(kept, tables)), "none": ()},
@@ -59,6 +65,7 @@ def survey(host):
         sockets=tuple(host.get("sockets", ())),
         silent=silent_of(host.get("silent", {})),
         declared=frozenset(host.get("declared", ())),
+        far=far,
         filtered=host.get("filtered", 0),
         families=tuple(host.get("families", FAMILIES)),
         whole=host.get("whole", True),
@@ -163,14 +170,18 @@ def first_defaults(routes):
     return found
 
 
-def path(said, holders, routes, tables):
+def path(said, holders, far, tables):
     """Return a request and its reply: ``asked``, ``by``, and the kernel's answers."""
     address = said["asked"]
     family = values.family_of(address)
-    asked = Flow(family, address, said.get("by", far_client(family, routes)))
+    asked = Flow(family, address, said.get("by", far[family][0]))
     taken = Answer(Route(family, 255, address, "local", dev="lo"))
     request = Answer(None, said["dropped"]) if "dropped" in said else taken
-    return Path(asked, holders[address], answer(said, tables), request)
+    refused = (
+        rule(said["by_rule"], tables) if "by_rule" in said else None,
+        route(said["by_route"], tables) if "by_route" in said else None,
+    )
+    return Path(asked, holders[address], answer(said, tables), request, refused)
 
 
 def answer(said, tables):
@@ -178,7 +189,7 @@ def answer(said, tables):
     return Answer(None, said["lost"]) if "lost" in said else Answer(route(said["reply"], tables))
 
 
-def detour(said, holders, routes, tables):
+def detour(said, holders, tables):
     """Return how replies go where a route of main's leads."""
     address = said["asked"]
     asked = Flow(values.family_of(address), address, said["by"])

@@ -1,5 +1,7 @@
 """What the kernel's answers come to, as far as it needs no kernel."""
 
+import ipaddress
+
 import multihoming_reply_path as reply_path
 import pytest
 from multihoming_model import Answer, Link, LinkAddress, Route, Rule, Step
@@ -246,14 +248,48 @@ def test_the_kernel_is_asked_for_the_way_of_the_request():
 def test_the_kernel_is_asked_for_a_default_route_through_an_interface_from_each_address():
     own = (LinkAddress(4, "10.0.0.1", 8, True, True), LinkAddress(6, "2001:db8::1", 64, True, True))
     link = Link("eth1", 1, True, own)
-    assert reply_path.ask_gateway(4, link) == [
-        Step(4, "route get fibmatch 240.0.0.1 oif eth1"),
-        Step(4, "route get fibmatch 240.0.0.1 from 10.0.0.1 oif eth1"),
-    ]
-    assert reply_path.ask_gateway(6, link) == [
-        Step(6, "route get fibmatch 4000::1 oif eth1"),
-        Step(6, "route get fibmatch 4000::1 from 2001:db8::1 oif eth1"),
-    ]
+    for family, address, reserved in ((4, "10.0.0.1", "240.0.0.1"), (6, "2001:db8::1", "4000::1")):
+        asked = reply_path.ask_gateway(family, link)
+        for source in ("", f"from {address} "):
+            lines = [f"route get fibmatch {client} {source}oif eth1" for client in asked_of(family)]
+            assert {Step(family, line) for line in lines} <= {*asked}
+        assert len(asked) == 2 * len(asked_of(family))
+        # Even a full feed has no route but a default there.
+        assert reserved in asked_of(family)
+
+
+def asked_of(family):
+    return reply_path._WITH_DEFAULT[family]
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_hosts_far_away_are_in_unrelated_networks_of_the_internet(family):
+    internet = ipaddress.ip_network("2000::/3" if family == 6 else "0.0.0.0/0")
+    far = [ipaddress.ip_address(client) for client in reply_path.FAR[family]]
+    assert all(client in internet for client in far)
+    assert [client for client in far if not client.is_global]
+    everyday = [client for client in far if client.is_global]
+    assert len({client.packed[0] for client in everyday}) == len(everyday) >= 5
+    if family == 4:
+        assert {client.packed[0] >> 5 for client in far} == set(range(7))
+
+
+@pytest.mark.parametrize(
+    ("prefix", "for_all"),
+    [
+        ("default", True),
+        ("0.0.0.0/1", True),
+        ("192.0.0.0/7", True),
+        ("192.0.0.0/8", False),
+        ("10.0.0.1", False),
+        ("2000::/3", True),
+        ("2600::/11", True),
+        ("2600::/12", False),
+        ("2001:db8::1", False),
+    ],
+)
+def test_a_prefix_means_the_internet_when_it_is_larger_than_anybodys(prefix, for_all):
+    assert reply_path.is_for_all(prefix) is for_all
 
 
 @pytest.mark.parametrize(
@@ -261,7 +297,8 @@ def test_the_kernel_is_asked_for_a_default_route_through_an_interface_from_each_
     [
         (Answer(FAR), True),
         (Answer(changed(FAR, dev="eth1")), False),
-        (Answer(changed(FAR, to="0.0.0.0/1")), False),
+        (Answer(changed(FAR, to="0.0.0.0/1")), True),
+        (Answer(changed(FAR, to="240.0.0.0/8")), False),
         (UNREACHABLE, False),
     ],
 )
