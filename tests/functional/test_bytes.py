@@ -134,7 +134,7 @@ def test_rt_tables_itself_is_edited_where_there_are_no_drop_ins(converge):
     path = b"/etc/iproute2/rt_tables"
     latin.write(path, FILES[path])
     sendable(converge(pillar()))
-    assert latin.read(path) == FILES[path] + b"201 gateway1 # multihoming\n"
+    assert latin.read(path) == FILES[path] + b"201 gateway1 # interface: eth1 # multihoming\n"
     converge(NOTHING)
     assert latin.read(path) == FILES[path]
 

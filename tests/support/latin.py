@@ -13,7 +13,7 @@ TEXT = "caf\udce9"
 SHOWN = "caf\\xe9"
 VALID = "größe"
 
-PILLAR = {**pillar(), "default_gateway": "eth1"}
+PILLAR = {**pillar(), "default_gateway": "eth1", "take_over": True}
 COMMENT = b"# caf\xe9, and gr\xc3\xb6\xc3\x9fe\n"
 IFCFG = b"""\
 %bNAME='caf\xe9'
