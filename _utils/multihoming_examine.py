@@ -23,7 +23,7 @@ from multihoming_backend import AUTO, Kept
 from multihoming_errors import as_host_error
 from multihoming_finding import Finding
 from multihoming_model import Answer, Link, Route, Rule, Step
-from multihoming_numbers import MAIN, NOT_OF_DAEMONS, RESERVED_TABLES
+from multihoming_numbers import FAMILIES, MAIN, NOT_OF_DAEMONS, RESERVED_TABLES
 from multihoming_reply_path import Flow
 from multihoming_survey import Detour, Path, Survey, addresses, far_clients, is_usable, ruled
 
@@ -128,6 +128,8 @@ def _gateways(
     for name, interface in wanted.interfaces.items():
         for family, gateway in (interface.gateways or {}).items():
             found.setdefault((name, family), []).append(gateway)
+        for family in FAMILIES if interface.direct else ():
+            found.setdefault((name, family), [])
     for each in kept:
         for dev, said in each.interfaces.items():
             for family, gateway in said.gateways.items():

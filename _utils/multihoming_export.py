@@ -175,13 +175,9 @@ def _has_rules_into_main(seen: Seen) -> bool:
 def _declared(seen: Seen, fits: _Fits) -> dict[str, Found]:
     """Return what is known of the interfaces that have an entry, its gateways included."""
     known = {}
-    for dev, (held, fit) in fits.items():
-        said = fit.entry.get("gateway", [])
-        vias = said if isinstance(said, list) else [said]
-        own = {6 if ":" in via else 4: via for via in vias}
-        found = seen.found.get(dev, Found())
-        own = own or desired.gateways_through(dev, held.routes)
-        known[dev] = found._replace(defaults={**own, **found.defaults})
+    for dev, (held, _) in fits.items():
+        own = desired.defaults_by_device(held.routes).get(dev, {})
+        known[dev] = desired.with_own_defaults(seen.found.get(dev, Found()), own)
     return known
 
 
@@ -311,11 +307,7 @@ def _obstacles(seen: Seen, held: _Held, dev: str) -> list[str]:
     reasons = [f"`{_words(item, held.word)}` {why}" for item, why in found if why]
     if reasons:
         return reasons
-    if not any(route.to == "default" for route in held.routes):
-        return ["it has no default route, and every policy has one"]
-    if not _from_rules(held.rules, seen.links[dev]):
-        return [f"no rule leads to it from an address of {dev}, and every policy has such a rule"]
-    return []
+    return [] if held.rules else ["no rule leads to it, so nothing is answered through it"]
 
 
 def _why_not(item: _Item, dev: str) -> str | None:
@@ -392,6 +384,8 @@ class _Way(NamedTuple):
         See ``_gateways``.
     subnet_routes
         The routes to the addresses' subnets come of themselves.
+    no_gateway
+        No default route comes of itself.
     made
         Routes that come of ``keep_main_routes``.
     """
@@ -401,6 +395,7 @@ class _Way(NamedTuple):
     addresses: Sequence[values.Address]
     any_default: bool = False
     subnet_routes: bool = True
+    no_gateway: bool = False
     keep_main_routes: bool = False
     made: frozenset[Route] = frozenset()
 
@@ -428,26 +423,29 @@ def _entries(seen: Seen, held: _Held, dev: str) -> Iterator[tuple[_Held, _Entry]
     sets = _sets(held)
     from_rules = _from_rules(sets, link)
     into_main = [main for rule in from_rules for main in sets[rule]]
-    if {*into_main} == {main for standing in held.beside.values() for main in standing}:
+    if from_rules and {*into_main} == {main for each in held.beside.values() for main in each}:
         whole = held._replace(rules=(*held.rules, *into_main))
-        for way in _ways(whole, dev, link, from_rules):
+        ways = _ways(whole, dev, link, from_rules)
+        # The routes to siblings lead through the gateway.
+        for way in (way for way in ways if not way.no_gateway):
             yield whole, _keeping_main(seen, whole, way)
     for way in _ways(held, dev, link, _from_rules(held.rules, link)):
-        yield held, _entry(held, way)
+        yield held, _entry(held, way, link)
 
 
 def _ways(held: _Held, dev: str, link: Link, from_rules: Sequence[Rule]) -> Iterator[_Way]:
     """Yield the usual way first, then those that make less of their own."""
     own = [address for rule in from_rules for address in _addresses(rule, link)]
-    addresses = _sources_first(held, dev, own)
-    if addresses:
-        yield _Way(dev, from_rules, addresses)
-        # The table lacks the route to a subnet, which that would add.
-        yield _Way(dev, from_rules, addresses, subnet_routes=False)
-        # The default says more than `gateway` can, or its gateway is on no subnet: it then differs,
-        # and what differs is told.
-        yield _Way(dev, from_rules, addresses, any_default=True)
-        yield _Way(dev, from_rules, addresses, any_default=True, subnet_routes=False)
+    usual = _Way(dev, from_rules, _sources_first(held, dev, own))
+    yield usual
+    # The table lacks the route to a subnet, or the default route, which that would add.
+    yield usual._replace(subnet_routes=False)
+    yield usual._replace(no_gateway=True)
+    yield usual._replace(no_gateway=True, subnet_routes=False)
+    # The default says more than `gateway` can, or its gateway is on no subnet: it then differs,
+    # and what differs is told.
+    yield usual._replace(any_default=True)
+    yield usual._replace(any_default=True, subnet_routes=False)
 
 
 def _sets(held: _Held) -> dict[Rule, Sequence[Rule]]:
@@ -595,8 +593,9 @@ def _keeping_main(seen: Seen, held: _Held, way: _Way) -> _Entry:
     """
     likely = _through_gateways(held, way)
     way = way._replace(keep_main_routes=True, made=likely)
-    made, _ = _outcome(seen, held, way.dev, _entry(held, way))
-    return _entry(held, way._replace(made=likely & set(made)))
+    link = seen.links[way.dev]
+    made, _ = _outcome(seen, held, way.dev, _entry(held, way, link))
+    return _entry(held, way._replace(made=likely & set(made)), link)
 
 
 def _through_gateways(held: _Held, way: _Way) -> frozenset[Route]:
@@ -613,11 +612,13 @@ def _through_gateways(held: _Held, way: _Way) -> frozenset[Route]:
     return frozenset(plain & set(map(model.meaning, held.routes)))
 
 
-def _entry(held: _Held, way: _Way) -> _Entry:
+def _entry(held: _Held, way: _Way, link: Link) -> _Entry:
     """Return what stands under the interface's name."""
-    dev, addresses, priority = way.dev, way.addresses, way.from_rules[0].priority
-    families = {address.family for address in addresses}
-    gateways = _gateways(held, dev, addresses, way.any_default)
+    dev, addresses = way.dev, way.addresses
+    priority = way.from_rules[0].priority if way.from_rules else config.DEFAULT_PRIORITY
+    near = addresses or link.addresses
+    gateways = [] if way.no_gateway else _gateways(held, dev, near, way.any_default)
+    families = {address.family for address in near}
     own = {*gateways, *way.made}
     if way.subnet_routes:
         own |= {route for address in addresses for route in _subnet_routes(held, dev, address)}
@@ -631,6 +632,8 @@ def _entry(held: _Held, way: _Way) -> _Entry:
         entry["gateway"] = vias if len(vias) > 1 else vias[0]
         if gateways[0].onlink:
             entry["onlink"] = True
+    elif way.no_gateway:
+        entry["gateway"] = config.NONE
     if priority != config.DEFAULT_PRIORITY:
         entry["priority"] = priority
     if way.keep_main_routes:
@@ -642,7 +645,7 @@ def _entry(held: _Held, way: _Way) -> _Entry:
     made = set(way.rules)
     rules = [rule for rule in held.rules if model.meaning(rule) not in made]
     entry["rules"] = _specs([(r.family, _rule_spec(r, priority)) for r in rules], families, "from")
-    return {key: value for key, value in entry.items() if value != []}
+    return {key: value for key, value in entry.items() if value != [] or key == "addresses"}
 
 
 def _specs(found: Sequence[tuple[int, _Entry]], families: set[int], pin: str) -> list[_Entry]:
@@ -733,8 +736,8 @@ def _outcome(
     if errors:
         return [], errors
     said = seen.found.get(dev, Found())
-    own = desired.own_gateways(wanted.interfaces[dev], held.routes)
-    found = said._replace(defaults={**own, **said.defaults} if with_live else {})
+    own = desired.own_defaults(wanted.interfaces[dev], held.routes)
+    found = desired.with_own_defaults(said, own) if with_live else desired.with_defaults(said, {})
     outcome = desired.policies(wanted, seen.links, {**seen.found, **seen.declared, dev: found})
     if outcome.errors:
         return [], list(outcome.errors)

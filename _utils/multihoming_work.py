@@ -136,7 +136,8 @@ def devices_to_read(wanted: config.Config, links: Mapping[str, model.Link]) -> l
     open_ = [
         name
         for name, interface in wanted.interfaces.items()
-        if interface.addresses is None or interface.gateways is None
+        if (interface.addresses is None and not interface.all_addresses)
+        or interface.gateways is None
     ]
     if any(interface.keep_main_routes for interface in wanted.interfaces.values()):
         open_ += (name for name, link in links.items() if "LOOPBACK" not in link.flags)
@@ -353,15 +354,15 @@ def _with_live(
         Main's default routes at the end of the run: what goes tells nothing the next time. It does
         of declared interfaces of which nothing stays, as their tables have it by then.
     """
-    now, then = desired.gateways_by_device(state.defaults), desired.gateways_by_device(staying)
+    now, then = desired.defaults_by_device(state.defaults), desired.defaults_by_device(staying)
     filled = {}
     for name in {**wanted.interfaces, **state.links}:
         interface = wanted.interfaces.get(name)
         live = then.get(name, {})
         if interface and interface.gateways is None:
-            own = desired.own_gateways(interface, state.routes.get(interface.table.id, ()))
+            own = desired.own_defaults(interface, state.routes.get(interface.table.id, ()))
             live = {**own, **now.get(name, {}), **live}
-        filled[name] = found.get(name, Found())._replace(defaults=live)
+        filled[name] = desired.with_defaults(found.get(name, Found()), live)
     return filled
 
 
@@ -377,7 +378,7 @@ def _siblings_lost(
     """
     if not any(interface.keep_main_routes for interface in wanted.interfaces.values()):
         return []
-    now, then = desired.gateways_by_device(state.defaults), desired.gateways_by_device(staying)
+    now, then = desired.defaults_by_device(state.defaults), desired.defaults_by_device(staying)
     errors = []
     for name in state.links:
         known = {**then.get(name, {}), **found.get(name, Found()).gateways}
