@@ -97,6 +97,8 @@ def _gateways(
     mine = [route for route in defaults if route.dev == link.name and route.type == "unicast"]
     reached = [route for route in mine if route.via]
     direct = {route.family: DIRECT for route in mine if route.protocol != RA}
+    if "POINTOPOINT" in link.flags:
+        direct |= {own.family: DIRECT for own in link.addresses}
     live = {route.family: route.via or "" for route in reversed(reached) if route.protocol != RA}
     advertised = {route.family: route.via for route in reached if route.protocol == RA}
     own = {
