@@ -47,6 +47,7 @@ KEYS = (
     "take_over",
 )
 INTERFACE_KEYS = (
+    "device",
     "table",
     "addresses",
     "gateway",
@@ -73,7 +74,7 @@ _SETTING = re.compile(r"[a-z][A-Za-z0-9_/@-]*(\.[A-Za-z0-9_/@:-]+)+")
 _MAX_SETTING = 4096  # a page: the most that the kernel takes at once
 
 # Keys that the host's state is compared with: nothing can be said where they are wrong.
-_CHECKED_ON_HOST = ("addresses", "gateway", "onlink", "routes", "table")
+_CHECKED_ON_HOST = ("addresses", "device", "gateway", "onlink", "routes", "table")
 
 
 class Spec(NamedTuple):
@@ -113,6 +114,12 @@ class Interface(NamedTuple):
     rules: tuple[Spec, ...] = ()
     optional: bool = False
     backend: str | None = None
+    device: str = ""
+
+    @property
+    def dev(self) -> str:
+        """The interface that it is about: its name, where the entry does not say ``device``."""
+        return self.device or self.name
 
 
 class Config(NamedTuple):
@@ -257,7 +264,8 @@ def _interfaces(
     for name, entry in raw.items():
         where = f"interfaces.{_shown(name)}"
         mine: list[str] = []
-        _checked(where, name, parse_device, mine)
+        further = isinstance(entry, Mapping) and "device" in entry
+        _checked(where, name, _label if further else parse_device, mine)
         if isinstance(entry, Mapping):
             table = _table_of(str(name), entry, declared, users, mine)
             whole = {**common, **entry}
@@ -271,6 +279,16 @@ def _interfaces(
             )
         errors += mine
     return interfaces
+
+
+def _label(name: Any) -> str:
+    """Check the name of an entry that says its interface in ``device``; raises ValueError."""
+    if isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_.@+=/:-]{1,64}", name):
+        return name
+    raise ValueError(
+        f"{show(name)} is not a name for an entry; write the interface and what tells it from its "
+        "others, like eth1/lan2"
+    )
 
 
 def _misleads(where: str, error: str) -> bool:
@@ -343,6 +361,13 @@ def _interface(
         "routes": _specs(where, entry, "routes", _route_spec, errors),
         "rules": _specs(where, entry, "rules", _rule_spec, errors),
     }
+    if "device" in entry:
+        fields["device"] = _checked(f"{where}.device", entry["device"], parse_device, errors)
+        if "addresses" not in entry:
+            errors.append(
+                f"{where}.addresses: is missing; write those of {_shown(entry['device'])} whose "
+                "replies go through this table"
+            )
     if "backend" in entry:
         fields["backend"] = _checked(f"{where}.backend", entry["backend"], check_backend, errors)
     if table_name is None or table_name not in tables or priority is None:

@@ -68,7 +68,10 @@ def policies(wanted: Config, links: Mapping[str, Link], found: Mapping[str, Foun
             errors.append(_absent_message(interface, problem, links))
         else:
             mine: list[str] = []
-            policy = _policy(interface, links, found.get(name, Found()), uplinks, mine)
+            others = _of_others(interface, wanted)
+            known = found.get(name, found.get(interface.dev, Found()))
+            known = _of_these(known, interface, others)
+            policy = _policy(interface, links, known, uplinks, others, mine)
             errors += mine
             if not mine:
                 made[name] = policy
@@ -111,23 +114,23 @@ def with_own_defaults(known: Found, hops: Mapping[int, Nexthop]) -> Found:
 
 
 def _absent(interface: Interface, links: Mapping[str, Link]) -> str | None:
-    if interface.name not in links:
+    if interface.dev not in links:
         return "is not on this host"
-    if not links[interface.name].up:
+    if not links[interface.dev].up:
         return "is down"
     return None
 
 
 def _absent_message(interface: Interface, problem: str, links: Mapping[str, Link]) -> str:
     where = f"interfaces.{interface.name}"
-    if interface.name in links:
+    if interface.dev in links:
         return (
-            f"{where}: {interface.name} {problem}, and takes no routes; bring it up with "
-            f"`ip link set {interface.name} up` (or ifup), or write `optional: true`"
+            f"{where}: {interface.dev} {problem}, and takes no routes; bring it up with "
+            f"`ip link set {interface.dev} up` (or ifup), or write `optional: true`"
         )
     there = ", ".join(sorted(name for name in links if name != "lo")) or "none"
     return (
-        f"{where}: {interface.name} {problem} (there: {there}); correct the name, or write "
+        f"{where}: {interface.dev} {problem} (there: {there}); correct the name, or write "
         "`optional: true` if it may be missing"
     )
 
@@ -140,15 +143,16 @@ def _policy(
     links: Mapping[str, Link],
     found: Found,
     uplinks: Sequence[_Uplink],
+    others: Collection[str],
     errors: list[str],
 ) -> Policy:
-    link = links[interface.name]
-    addresses = _addresses(interface, link, found)
+    link = links[interface.dev]
+    addresses = _addresses(interface, link, found, others)
     where = f"interfaces.{interface.name}"
     problem = _unreached(interface, addresses, found)
     if problem:
         errors.append(f"{where}: {problem}")
-        return Policy(interface.name, interface.table)
+        return Policy(interface.dev, interface.table)
     families = _families_of(interface, addresses, link)
     gateways = _gateways(interface, families, link, found)
     _check_live(where, addresses, link, errors)
@@ -169,10 +173,38 @@ def _policy(
     rules = _from_rules(interface, addresses) + _rules(interface, families)
     _check_vias(interface, addresses, routes, links, errors)
     _check_twins(where, interface, routes, rules, errors)
-    return Policy(interface.name, interface.table, _ordered(routes), tuple(rules))
+    return Policy(interface.dev, interface.table, _ordered(routes), tuple(rules))
 
 
-def _addresses(interface: Interface, link: Link, found: Found) -> tuple[Address, ...]:
+def _of_others(interface: Interface, wanted: Config) -> frozenset[str]:
+    """Return the addresses that other entries of the same interface have."""
+    return frozenset(
+        address.address
+        for other in wanted.interfaces.values()
+        if other.dev == interface.dev and other.name != interface.name
+        for address in other.addresses or ()
+    )
+
+
+def _of_these(found: Found, interface: Interface, others: Collection[str]) -> Found:
+    """Return what is known of an interface; of several entries, a gateway is for those beside it.
+
+    others
+        The addresses of the other entries.
+    """
+    if not others or interface.addresses is None:
+        return found
+
+    def beside(gateways: Mapping[int, str]) -> dict[int, str]:
+        own = interface.addresses or ()
+        return {f: via for f, via in gateways.items() if any(a.holds(via) for a in own)}
+
+    return found._replace(gateways=beside(found.gateways), defaults=beside(found.defaults))
+
+
+def _addresses(
+    interface: Interface, link: Link, found: Found, others: Collection[str]
+) -> tuple[Address, ...]:
     """Return the addresses whose replies go through the table.
 
     Those of the interface's configuration, and where that says DHCP or SLAAC, the live ones too,
@@ -184,12 +216,13 @@ def _addresses(interface: Interface, link: Link, found: Found) -> tuple[Address,
         (address, Address(address.family, address.address, address.length, peer=address.peer))
         for address in link.addresses
     ]
+    live = [(address, bare) for address, bare in live if bare.address not in others]
     if interface.all_addresses:
         return tuple(bare for _, bare in live)
     chosen: list[Address] = []
     for family in FAMILIES:
         mine = [(address, bare) for address, bare in live if address.family == family]
-        own = [address for address in found.addresses if address.family == family]
+        own = [a for a in found.addresses if a.family == family and a.address not in others]
         stable = [bare for address, bare in mine if not address.temporary]
         permanent = [bare for address, bare in mine if address.permanent]
         chosen += own if own and family not in found.dynamic else []
@@ -208,7 +241,7 @@ def _unreached(interface: Interface, addresses: Sequence[Address], found: Found)
         return "no rule leads to its table; write `addresses`, or `rules`"
     dynamic = "its configuration says DHCP or SLAAC, and it has none yet; " if found.dynamic else ""
     return (
-        f"{interface.name} has no address of its own that stays ({dynamic}others than configured "
+        f"{interface.dev} has no address of its own that stays ({dynamic}others than configured "
         "ones don't count); write `addresses: [ADDRESS/LENGTH]`, or `addresses: all` for all that "
         "it has"
     )
@@ -273,7 +306,7 @@ def own_defaults(interface: Interface, held: Iterable[Route]) -> dict[int, Nexth
         for route in held
         if route.family not in said and route.metric == model.default_metric(route.family)
     )
-    return defaults_by_device(usual).get(interface.name, {})
+    return defaults_by_device(usual).get(interface.dev, {})
 
 
 def _defaults_said(specs: Iterable[Spec]) -> list[tuple[int, int | None]]:
@@ -397,10 +430,10 @@ def _uplinks(
 
 def _declared(wanted: Config, name: str) -> Iterable[int]:
     """Return the families in which the pillar says how others are reached through an interface."""
-    if name not in wanted.interfaces:
-        return ()
-    interface = wanted.interfaces[name]
-    return FAMILIES if interface.direct else interface.gateways or ()
+    mine = [interface for interface in wanted.interfaces.values() if interface.dev == name]
+    if any(interface.direct for interface in mine):
+        return FAMILIES
+    return [family for interface in mine for family in interface.gateways or ()]
 
 
 def _sibling_routes(
@@ -419,7 +452,7 @@ def _sibling_routes(
     subnets = {
         uplink.subnet: uplink.family
         for uplink in uplinks
-        if uplink.interface != interface.name and uplink.family in hops
+        if uplink.interface != interface.dev and uplink.family in hops
     }
     return [
         _through(interface, family, subnet, hops[family])
@@ -445,10 +478,10 @@ def _from_rules(interface: Interface, addresses: Iterable[Address]) -> list[Rule
 def _route(interface: Interface, family: int, **fields: Any) -> Route:
     kind = fields.get("type") or "unicast"
     nexthops = tuple(
-        hop._replace(dev=hop.dev or interface.name) for hop in fields.pop("nexthops", ())
+        hop._replace(dev=hop.dev or interface.dev) for hop in fields.pop("nexthops", ())
     )
     if kind == "unicast" and not nexthops:
-        fields["dev"] = interface.name
+        fields["dev"] = interface.dev
     if fields.get("scope") is None or family == 6:
         reached = bool(fields.get("via") or nexthops)
         fields["scope"] = model.default_scope(kind, family, reached)
@@ -465,7 +498,7 @@ def _routes(
     routes = []
     for spec in interface.routes:
         src = spec.fields.get("src")
-        if src and not any(src in _live(link) for link in (links[interface.name], *links.values())):
+        if src and not any(src in _live(link) for link in (links[interface.dev], *links.values())):
             errors.append(
                 f"{spec.where}.src: {src} is not an address of this host; add it to an interface "
                 "first, or write one that it has"
@@ -514,12 +547,12 @@ def _check_vias(
     errors: list[str],
 ) -> None:
     """Check that next hops of further routes lie on a link; the gateway is checked by itself."""
-    own = {*_live(links[interface.name]), *(address.address for address in addresses)}
-    reached = {interface.name: _attached(routes)}
+    own = {*_live(links[interface.dev]), *(address.address for address in addresses)}
+    reached = {interface.dev: _attached(routes)}
     near: set[tuple[str | None, str]] = set()
     for spec in interface.routes:
-        hops = [(spec.fields.get("via"), interface.name)]
-        hops += [(hop.via, hop.dev or interface.name) for hop in spec.fields["nexthops"]]
+        hops = [(spec.fields.get("via"), interface.dev)]
+        hops += [(hop.via, hop.dev or interface.dev) for hop in spec.fields["nexthops"]]
         for via, dev in () if spec.fields.get("onlink") else dict.fromkeys(hops):
             if via in own:
                 errors.append(f"{spec.where}: {via} is {dev}'s own address; write the router's")

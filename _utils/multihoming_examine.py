@@ -103,7 +103,7 @@ def take(tables: Mapping[str, int], wanted: config.Config) -> Survey:
         silent=_silent(usable, gateways),
         strays=strays,
         filtered=_filtered_packets(),
-        declared=frozenset(wanted.interfaces),
+        declared=frozenset(interface.dev for interface in wanted.interfaces.values()),
         families=kernel.families(),
         whole=whole,
     )
@@ -125,11 +125,11 @@ def _gateways(
     routes: Mapping[int, Sequence[Route]], kept: Iterable[Kept], wanted: config.Config
 ) -> dict[tuple[str, int], tuple[str, ...]]:
     found: dict[tuple[str, int], list[str]] = {}
-    for name, interface in wanted.interfaces.items():
+    for interface in wanted.interfaces.values():
         for family, gateway in (interface.gateways or {}).items():
-            found.setdefault((name, family), []).append(gateway)
+            found.setdefault((interface.dev, family), []).append(gateway)
         for family in FAMILIES if interface.direct else ():
-            found.setdefault((name, family), [])
+            found.setdefault((interface.dev, family), [])
     for each in kept:
         for dev, said in each.interfaces.items():
             for family, gateway in said.gateways.items():

@@ -175,9 +175,10 @@ def _has_rules_into_main(seen: Seen) -> bool:
 def _declared(seen: Seen, fits: _Fits) -> dict[str, Found]:
     """Return what is known of the interfaces that have an entry, its gateways included."""
     known = {}
-    for dev, (held, _) in fits.items():
+    for name, (held, fit) in fits.items():
+        dev = _device(name, fit.entry)
         own = desired.defaults_by_device(held.routes).get(dev, {})
-        known[dev] = desired.with_own_defaults(seen.found.get(dev, Found()), own)
+        known[name] = desired.with_own_defaults(seen.found.get(dev, Found()), own)
     return known
 
 
@@ -260,13 +261,14 @@ def _fitting(seen: Seen, held: _Held, taken: _Fits) -> _Fit:
 def _tried(seen: Seen, held: _Held, dev: str, taken: _Fits) -> list[_Fit]:
     """Return an interface's entries, up to the first that changes nothing."""
     obstacles = _obstacles(seen, held, dev)
-    if dev in taken:
-        obstacles = [f"{dev} has the table {taken[dev][0].word}, and may have one only"]
     if obstacles:
         return [_Fit(dev, {}, obstacles=tuple(obstacles))]
+    # A second table of an interface needs a name of its own for its entry.
+    further = {"device": dev} if dev in taken else {}
+    name = f"{dev}/{held.table.name}" if further else dev
     fits: list[_Fit] = []
     for whole, entry in _entries(seen, held, dev):
-        fits.append(_checked(seen, whole, dev, entry))
+        fits.append(_checked(seen, whole, name, {**further, **entry}))
         if not fits[-1].changes and not fits[-1].obstacles:
             break
     return fits
@@ -709,18 +711,23 @@ def _said(
 
 
 def _checked(seen: Seen, held: _Held, dev: str, entry: _Entry) -> _Fit:
-    """Return an entry with what it would do to the host."""
-    if "gateway" not in entry and dev in seen.unreadable:
-        return _Fit(dev, entry, obstacles=(seen.unreadable[dev],))
+    """Return an entry with what it would do to the host; ``dev`` is its name."""
+    device = _device(dev, entry)
+    if "gateway" not in entry and device in seen.unreadable:
+        return _Fit(dev, entry, obstacles=(seen.unreadable[device],))
     if "keep_main_routes" in entry and seen.unreadable:
         return _Fit(dev, entry, obstacles=tuple(seen.unreadable.values()))
     made, errors = _outcome(seen, held, dev, entry)
     if errors:
         return _Fit(dev, entry, obstacles=tuple(f"a pillar may not say it: {e}" for e in errors))
     changes, obstacles = _differences(held, made, entry)
-    changes = [*_restamped(held, made, seen.stamps.get(dev, Stamps())), *changes]
+    changes = [*_restamped(held, made, seen.stamps.get(device, Stamps())), *changes]
     into_main = tuple(rule for rule in held.rules if rule.table == MAIN)
     return _Fit(dev, entry, tuple(changes), tuple(obstacles), into_main)
+
+
+def _device(name: str, entry: _Entry) -> str:
+    return str(entry.get("device", name))
 
 
 def _outcome(
@@ -735,7 +742,7 @@ def _outcome(
     wanted, errors = config.parse({"tables": {table.name: table.id}, "interfaces": {dev: entry}})
     if errors:
         return [], errors
-    said = seen.found.get(dev, Found())
+    said = seen.found.get(_device(dev, entry), Found())
     own = desired.own_defaults(wanted.interfaces[dev], held.routes)
     found = desired.with_own_defaults(said, own) if with_live else desired.with_defaults(said, {})
     outcome = desired.policies(wanted, seen.links, {**seen.found, **seen.declared, dev: found})
@@ -829,7 +836,7 @@ def _shortened(seen: Seen, held: _Held, dev: str, entry: _Entry) -> _Entry:
 
     A gateway that only the live routes tell is written: they may change.
     """
-    if dev in seen.unreadable:
+    if _device(dev, entry) in seen.unreadable:
         return entry
     cases = (False, True)
     wanted = [set(_outcome(seen, held, dev, entry, case)[0]) for case in cases]
@@ -888,7 +895,7 @@ def _remarks(seen: Seen, fits: _Fits) -> list[str]:
         remarks += [
             f"{dev}: {address.address} is a DHCP or temporary address; the pillar names it as it "
             "is now"
-            for address in seen.links[dev].addresses
+            for address in seen.links[_device(dev, fit.entry)].addresses
             if address.address in written and not address.permanent
         ]
     return remarks

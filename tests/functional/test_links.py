@@ -129,3 +129,27 @@ def test_a_gateway_of_main_outside_of_the_subnets_is_taken_over(converge, host, 
     (default,) = [r for r in live.routes(host, 201) if r["dst"] == "default"]
     assert default["gateway"] == "203.0.113.1"
     assert ("onlink" in default.get("flags", [])) == (way == "onlink")
+
+
+# --- more than one policy for an interface --------------------------------------------------------
+
+LAN2 = {"table": "lan2", "addresses": ["198.51.100.63/24"], "gateway": "198.51.100.1"}
+
+
+@pytest.mark.parametrize("backend", ["network-scripts", "none"])
+def test_two_routers_behind_one_card(converge, converged, host, export, backend):
+    by_hand(host, "address add 198.51.100.63/24 dev eth1")
+    whole = pillar(gateway="192.168.1.254", addresses=["192.168.1.220/24"])
+    whole["tables"]["lan2"] = 202
+    whole["interfaces"]["eth1/lan2"] = {"device": "eth1", **LAN2}
+    changes = converge({**whole, "backend": backend})
+    assert {"eth1", "eth1/lan2"} <= set(changes)
+    assert leaves(host, "192.168.1.220") == ("201", "eth1", "192.168.1.254")
+    assert leaves(host, "198.51.100.63") == ("202", "eth1", "198.51.100.1")
+    assert export(backend)["eth1/lan2"] == {"device": "eth1", **LAN2}
+    converge(None, "interface_absent", "eth1/lan2", backend=backend)
+    assert live.tables(host, 202) == []
+    assert leaves(host, "192.168.1.220") == ("201", "eth1", "192.168.1.254")
+    state = {"device": "eth1", "table_id": 202, "backend": backend, **LAN2}
+    converge(None, "interface_present", "eth1/lan2", **state)
+    converged({**whole, "backend": backend})

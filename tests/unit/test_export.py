@@ -659,11 +659,34 @@ def test_a_second_table_of_an_interface():
         "route default via 192.168.1.1 dev eth1 table 202",
         "rule fwmark 1 table 202 priority 3",
     ]
-    found = export.export(seen(*ETH1, *more))
-    assert found.pillar["interfaces"] == {"eth1": PLAIN}
-    assert found.left_out == (
-        "table gateway2 (202, eth1): eth1 has the table gateway1, and may have one only",
-    )
+    host = seen(*ETH1, *more)
+    found = export.export(host)
+    marks = {"addresses": [], "gateway": "192.168.1.1", "rules": [{"fwmark": "0x1", "priority": 3}]}
+    assert found.pillar["interfaces"] == {
+        "eth1": PLAIN,
+        "eth1/gateway2": {"device": "eth1", "table": "gateway2", **marks},
+    }
+    assert found.left_out == ()
+    assert_comes_to(host, found.pillar)
+
+
+def test_two_subnets_of_one_card_with_a_router_each():
+    there = links("192.168.1.220/24", "10.7.0.220/16")
+    second = [
+        line.replace("201", "202").replace("192.168.1.0/24", "10.7.0.0/16")
+        for line in (SUBNET, DEFAULT, RULE)
+    ]
+    second = [line.replace("192.168.1.", "10.7.0.") for line in second]
+    host = seen(*ETH1, *second, there=there)
+    found = export.export(host)
+    assert found.left_out == ()
+    assert found.pillar["interfaces"]["eth1/gateway2"] == {
+        "device": "eth1",
+        "table": "gateway2",
+        "addresses": ["10.7.0.220/16"],
+        "gateway": "10.7.0.254",
+    }
+    assert_comes_to(host, found.pillar)
 
 
 def test_interfaces_that_contradict_each_other():
