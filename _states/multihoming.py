@@ -149,6 +149,7 @@ def interface_present(
     routes=None,
     rules=None,
     optional=None,
+    device=None,
     backend="auto",
     take_over=False,
 ):
@@ -156,7 +157,10 @@ def interface_present(
     Keep the policy of one interface, and touch nothing else.
 
     name
-        The interface.
+        The interface, or, with ``device``, a name for one more policy of it.
+
+    device
+        The interface, where it has more than one policy; ``addresses`` are required then.
 
     table
         The name of its table. What stands in another one that served the interface before goes
@@ -194,6 +198,7 @@ def interface_present(
         "routes": routes,
         "rules": rules,
         "optional": optional,
+        "device": device,
     }
     entry = {key: value for key, value in entry.items() if value is not None}
     ret = {"name": name, "result": True, "changes": {}, "comment": ""}

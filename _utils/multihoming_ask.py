@@ -130,11 +130,13 @@ def _seen(kept: Mapping[str, Kept], keepers: Mapping[str, str]) -> export_.Seen:
 
 def _found(kept: Mapping[str, Kept], state: model.State) -> dict[str, Found]:
     """Return interface -> what its configuration and main's default routes say of it."""
-    live = desired.gateways_by_device(state.defaults)
+    live = desired.defaults_by_device(state.defaults)
     said = {dev: said for each in kept.values() for dev, said in each.interfaces.items()}
     told = {dev: said.get(dev, Said()) for dev in state.links}
     return {
-        dev: Found(each.addresses, each.gateways, live.get(dev, {}), each.dynamic)
+        dev: desired.with_defaults(
+            Found(each.addresses, each.gateways, dynamic=each.dynamic), live.get(dev, {})
+        )
         for dev, each in told.items()
     }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ import multihoming_backend as backends
 import multihoming_model as model
 import multihoming_rt_tables as rt_tables
 from multihoming_attributes import KEY, ROUTE, RULE, Attribute, OfRule
+from multihoming_model import DIRECT
 from multihoming_numbers import KERNEL_PRIORITIES, MAIN_PRIORITY, RESERVED_TABLES, SCOPES, U32
 from multihoming_values import (
     ROUTE_TYPES,
@@ -26,10 +28,13 @@ from multihoming_values import (
     parse_gateway,
     parse_number,
     parse_own_or_peers,
+    parse_prefix,
     show,
 )
 
 DEFAULT_PRIORITY = 20000
+# Words in place of addresses, and of a gateway.
+ALL, NONE = "all", "none"
 
 KEYS = (
     "tables",
@@ -42,6 +47,7 @@ KEYS = (
     "take_over",
 )
 INTERFACE_KEYS = (
+    "device",
     "table",
     "addresses",
     "gateway",
@@ -68,7 +74,7 @@ _SETTING = re.compile(r"[a-z][A-Za-z0-9_/@-]*(\.[A-Za-z0-9_/@:-]+)+")
 _MAX_SETTING = 4096  # a page: the most that the kernel takes at once
 
 # Keys that the host's state is compared with: nothing can be said where they are wrong.
-_CHECKED_ON_HOST = ("addresses", "gateway", "onlink", "routes", "table")
+_CHECKED_ON_HOST = ("addresses", "device", "gateway", "onlink", "routes", "table")
 
 
 class Spec(NamedTuple):
@@ -83,13 +89,24 @@ class Spec(NamedTuple):
 
 
 class Interface(NamedTuple):
-    """One entry of ``interfaces``; None means "find it out on the host"."""
+    """One entry of ``interfaces``; None means "find it out on the host".
+
+    all_addresses
+        Every live address of the interface, whoever configured it.
+    prefixes
+        (family, prefix) of sources whose replies go through the table, like those of a VPN's pool.
+    direct
+        What no gateway is given for is reached at the other end of the link.
+    """
 
     name: str
     table: model.Table
     priority: int = DEFAULT_PRIORITY
     addresses: tuple[Address, ...] | None = None
+    all_addresses: bool = False
+    prefixes: tuple[tuple[int, str], ...] = ()
     gateways: Mapping[int, str] | None = None
+    direct: bool = False
     onlink: bool = False
     keep_main_routes: bool = False
     subnet_routes: bool = True
@@ -97,6 +114,12 @@ class Interface(NamedTuple):
     rules: tuple[Spec, ...] = ()
     optional: bool = False
     backend: str | None = None
+    device: str = ""
+
+    @property
+    def dev(self) -> str:
+        """The interface that it is about: its name, where the entry does not say ``device``."""
+        return self.device or self.name
 
 
 class Config(NamedTuple):
@@ -241,7 +264,8 @@ def _interfaces(
     for name, entry in raw.items():
         where = f"interfaces.{_shown(name)}"
         mine: list[str] = []
-        _checked(where, name, parse_device, mine)
+        further = isinstance(entry, Mapping) and "device" in entry
+        _checked(where, name, _label if further else parse_device, mine)
         if isinstance(entry, Mapping):
             table = _table_of(str(name), entry, declared, users, mine)
             whole = {**common, **entry}
@@ -255,6 +279,16 @@ def _interfaces(
             )
         errors += mine
     return interfaces
+
+
+def _label(name: Any) -> str:
+    """Check the name of an entry that says its interface in ``device``; raises ValueError."""
+    if isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_.@+=/:-]{1,64}", name):
+        return name
+    raise ValueError(
+        f"{show(name)} is not a name for an entry; write the interface and what tells it from its "
+        "others, like eth1/lan2"
+    )
 
 
 def _misleads(where: str, error: str) -> bool:
@@ -318,8 +352,8 @@ def _interface(
     priority = _checked(f"{where}.priority", entry["priority"], _from_priority, errors)
     table_name, tables = table
     fields: dict[str, Any] = {
-        "addresses": _addresses(f"{where}.addresses", entry, errors),
-        "gateways": _gateways(f"{where}.gateway", entry, errors),
+        **_addresses(f"{where}.addresses", entry, errors),
+        **_gateways(f"{where}.gateway", entry, errors),
         "onlink": _flag(where, entry, "onlink", errors),
         "keep_main_routes": _flag(where, entry, "keep_main_routes", errors),
         "subnet_routes": _flag(where, entry, "subnet_routes", errors, default=True),
@@ -327,6 +361,13 @@ def _interface(
         "routes": _specs(where, entry, "routes", _route_spec, errors),
         "rules": _specs(where, entry, "rules", _rule_spec, errors),
     }
+    if "device" in entry:
+        fields["device"] = _checked(f"{where}.device", entry["device"], parse_device, errors)
+        if "addresses" not in entry:
+            errors.append(
+                f"{where}.addresses: is missing; write those of {_shown(entry['device'])} whose "
+                "replies go through this table"
+            )
     if "backend" in entry:
         fields["backend"] = _checked(f"{where}.backend", entry["backend"], check_backend, errors)
     if table_name is None or table_name not in tables or priority is None:
@@ -361,22 +402,24 @@ def _flag(
     return value is True
 
 
-def _addresses(
-    where: str, entry: Mapping[str, Any], errors: list[str]
-) -> tuple[Address, ...] | None:
+def _addresses(where: str, entry: Mapping[str, Any], errors: list[str]) -> dict[str, Any]:
+    """Return what ``addresses`` says, as fields of an Interface."""
     if "addresses" not in entry:
-        return None
+        return {}
     raw = entry["addresses"]
-    if isinstance(raw, str):
-        raw = [raw]
-    if not isinstance(raw, list) or not raw:
+    if raw == ALL:
+        return {"all_addresses": True}
+    raw = [raw] if isinstance(raw, str) and raw else raw
+    if not isinstance(raw, list):
         errors.append(
-            f"{where}: is {_kind(raw) if raw else 'empty'}; write a list like [192.168.1.220/24], "
-            "or remove the key to use the interface's own"
+            f"{where}: is {_kind(raw)}; write a list like [192.168.1.220/24], `all` for all that "
+            "the interface has, [] for none, or remove the key to use those of its configuration"
         )
-        return None
-    found = [_checked(where, text, parse_own_or_peers, errors) for text in raw]
-    addresses = [address for address in found if address]
+        return {"addresses": ()}
+    prefixes = [pool for text in raw if (pool := _pool(text))]
+    own = [text for text in raw if not _pool(text)]
+    found = [_checked(where, text, parse_own_or_peers, errors) for text in own]
+    addresses: list[Address] = [address for address in found if address]
     seen: dict[tuple[str, str | None], Address] = {}
     for address in addresses:
         twin = seen.setdefault((address.address, address.peer), address)
@@ -384,23 +427,43 @@ def _addresses(
             errors.append(
                 f"{where}: {address.address} stands there twice; write it once, as {twin}"
             )
-    return tuple(seen.values())
+    errors += [
+        f"{where}: {prefix} stands there twice; write it once"
+        for (_, prefix), count in Counter(prefixes).items()
+        if count > 1
+    ]
+    return {"addresses": tuple(seen.values()), "prefixes": tuple(dict.fromkeys(prefixes))}
 
 
-def _gateways(where: str, entry: Mapping[str, Any], errors: list[str]) -> dict[int, str] | None:
-    if "gateway" not in entry:
+def _pool(text: Any) -> tuple[int, str] | None:
+    """Return (family, prefix) of a whole prefix: that of an address has bits beyond its length."""
+    try:
+        family, prefix = parse_prefix(text) if isinstance(text, str) else (4, "")
+    except ValueError:
         return None
+    return (family, prefix) if "/" in prefix and not prefix.endswith(("/31", "/127")) else None
+
+
+def _gateways(where: str, entry: Mapping[str, Any], errors: list[str]) -> dict[str, Any]:
+    """Return what ``gateway`` says, as fields of an Interface."""
+    if "gateway" not in entry:
+        return {}
     raw = entry["gateway"]
     values = raw if isinstance(raw, list) else [raw]
     if not values or raw is None:
         errors.append(
-            f"{where}: is empty; write an address like 192.168.1.254, or remove the key to use "
-            "the interface's own"
+            f"{where}: is empty; write an address like 192.168.1.254, `direct` where there is none "
+            "on the link, `none` for no default route, or remove the key to use the interface's own"
         )
-        return None
+        return {}
+    if NONE in values and len(values) > 1:
+        errors.append(f"{where}: `none` stands beside others; write it alone, or remove it")
+        return {"gateways": {}}
     gateways: dict[int, str] = {}
     for value in values:
-        found = _checked(where, value, parse_gateway, errors)
+        found = None
+        if value not in (DIRECT, NONE):
+            found = _checked(where, value, parse_gateway, errors)
         if found and found[0] in gateways:
             errors.append(
                 f"{where}: {gateways[found[0]]} and {found[1]} are both IPv{found[0]}; "
@@ -408,7 +471,7 @@ def _gateways(where: str, entry: Mapping[str, Any], errors: list[str]) -> dict[i
             )
         elif found:
             gateways[found[0]] = found[1]
-    return gateways
+    return {"gateways": gateways, "direct": DIRECT in values}
 
 
 # --- routes and rules -------------------------------------------------------------------------

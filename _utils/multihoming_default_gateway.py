@@ -16,7 +16,7 @@ import multihoming_iproute2 as iproute2
 import multihoming_model as model
 import multihoming_values as values
 from multihoming_config import Config
-from multihoming_model import Found, Link, Route
+from multihoming_model import DIRECT, Found, Link, Route
 from multihoming_numbers import BOOT, RA, RENEWED
 
 # What is part of the next hop.
@@ -71,7 +71,7 @@ def choose(
                 f"default_gateway: {name} {problem}; write an interface that is there and up"
             )
         return None
-    gateways = _gateways(name, wanted, found.get(name, Found()), defaults)
+    gateways = _gateways(links[name], wanted, found.get(name, Found()), defaults)
     if not gateways:
         errors.append(
             f"default_gateway: nothing tells the gateway of {name}; write `gateway: ADDRESS` under "
@@ -84,36 +84,34 @@ def choose(
 
 
 def _gateways(
-    name: str, wanted: Config, known: Found, defaults: Iterable[Route]
+    link: Link, wanted: Config, known: Found, defaults: Iterable[Route]
 ) -> Mapping[int, str]:
     """Return family -> next hop: the pillar's, the files', or that of a default route that stays.
 
     A default from router advertisements is the routers' business.
     """
-    declared = wanted.interfaces[name].gateways if name in wanted.interfaces else None
-    if declared is not None:
-        return declared
-    live = {
-        route.family: route.via
-        for route in reversed([*defaults])
-        if route.dev == name and route.via and route.protocol != RA
-    }
-    advertised = {
-        route.family: route.via
-        for route in defaults
-        if route.dev == name and route.via and route.protocol == RA
-    }
+    declared = wanted.interfaces.get(link.name)
+    if declared and declared.gateways is not None:
+        families = [own.family for own in link.addresses] if declared.direct else []
+        return {**dict.fromkeys(families, DIRECT), **declared.gateways}
+    mine = [route for route in defaults if route.dev == link.name and route.type == "unicast"]
+    reached = [route for route in mine if route.via]
+    direct = {route.family: DIRECT for route in mine if route.protocol != RA}
+    if "POINTOPOINT" in link.flags:
+        direct |= {own.family: DIRECT for own in link.addresses}
+    live = {route.family: route.via or "" for route in reversed(reached) if route.protocol != RA}
+    advertised = {route.family: route.via for route in reached if route.protocol == RA}
     own = {
         family: gateway
         for family, gateway in known.defaults.items()
         if gateway != advertised.get(family)
     }
-    return {**own, **live, **known.gateways}
+    return {**direct, **own, **live, **known.gateways}
 
 
 def _outside(gateway: str, link: Link) -> list[str]:
     variable = "IPV6_DEFAULTGW" if ":" in gateway else "GATEWAY"
-    if link.holds(gateway) or values.is_link_local(gateway):
+    if gateway == DIRECT or link.holds(gateway) or values.is_link_local(gateway):
         return []
     return [
         f"default_gateway: {gateway} is outside of {link.name}'s subnets "
@@ -233,7 +231,8 @@ def _scripted(family: int, chosen: Chosen) -> Route:
 
 
 def _is_mine(route: Route, chosen: Chosen) -> bool:
-    return (route.via, route.dev) == (chosen.gateways[route.family], chosen.interface)
+    via = model.next_hop(chosen.gateways[route.family])
+    return (route.via, route.dev) == (via, chosen.interface)
 
 
 def _wins(route: Route, other: Route) -> bool:

@@ -16,7 +16,7 @@ import multihoming_rules as rules_
 import multihoming_values as values
 import netaddr
 from multihoming_config import Config, Interface, Spec
-from multihoming_model import Found, Link, Policy, Route, Rule
+from multihoming_model import DIRECT, Found, Link, Nexthop, Policy, Route, Rule
 from multihoming_numbers import FAMILIES
 from multihoming_values import Address
 
@@ -68,7 +68,10 @@ def policies(wanted: Config, links: Mapping[str, Link], found: Mapping[str, Foun
             errors.append(_absent_message(interface, problem, links))
         else:
             mine: list[str] = []
-            policy = _policy(interface, links, found.get(name, Found()), uplinks, mine)
+            others = _of_others(interface, wanted)
+            known = found.get(name, found.get(interface.dev, Found()))
+            known = _of_these(known, interface, others)
+            policy = _policy(interface, links, known, uplinks, others, mine)
             errors += mine
             if not mine:
                 made[name] = policy
@@ -76,39 +79,58 @@ def policies(wanted: Config, links: Mapping[str, Link], found: Mapping[str, Foun
     return Desired(made, skipped, tuple(errors))
 
 
-def gateways_by_device(routes: Iterable[Route]) -> dict[str, dict[int, str]]:
-    """Return interface -> family -> next hop of the first default route that leaves by it."""
-    found: dict[str, dict[int, str]] = {}
+def defaults_by_device(routes: Iterable[Route]) -> dict[str, dict[int, Nexthop]]:
+    """Return interface -> family -> next hop of the first default route that leaves by it.
+
+    One with a gateway goes before those without.
+    """
+    found: dict[str, dict[int, Nexthop]] = {}
     for route in routes:
-        for hop in route.nexthops or (route,):
-            if route.to == "default" and hop.dev and hop.via:
-                found.setdefault(hop.dev, {}).setdefault(route.family, hop.via)
+        own = Nexthop(route.via, route.dev, onlink=route.onlink)
+        for hop in route.nexthops or (own,):
+            if route.to == "default" and route.type == "unicast" and hop.dev:
+                there = found.setdefault(hop.dev, {})
+                known = there.setdefault(route.family, hop)
+                if hop.via and not known.via:
+                    there[route.family] = hop
     return found
 
 
-def gateways_through(dev: str, routes: Iterable[Route]) -> dict[int, str]:
-    """Return family -> next hop of the first default route that leaves by an interface."""
-    return gateways_by_device(routes).get(dev, {})
+def with_defaults(known: Found, hops: Mapping[int, Nexthop]) -> Found:
+    """Return what is known of an interface, with the next hops of live default routes."""
+    return known._replace(
+        defaults={family: hop.via or DIRECT for family, hop in hops.items()},
+        onlink=frozenset(family for family, hop in hops.items() if hop.onlink),
+    )
+
+
+def with_own_defaults(known: Found, hops: Mapping[int, Nexthop]) -> Found:
+    """Return what is known of an interface, with its table's next hops where nothing else tells."""
+    own = with_defaults(known, hops)
+    return known._replace(
+        defaults={**own.defaults, **known.defaults},
+        onlink=known.onlink | {family for family in own.onlink if family not in known.defaults},
+    )
 
 
 def _absent(interface: Interface, links: Mapping[str, Link]) -> str | None:
-    if interface.name not in links:
+    if interface.dev not in links:
         return "is not on this host"
-    if not links[interface.name].up:
+    if not links[interface.dev].up:
         return "is down"
     return None
 
 
 def _absent_message(interface: Interface, problem: str, links: Mapping[str, Link]) -> str:
     where = f"interfaces.{interface.name}"
-    if interface.name in links:
+    if interface.dev in links:
         return (
-            f"{where}: {interface.name} {problem}, and takes no routes; bring it up with "
-            f"`ip link set {interface.name} up` (or ifup), or write `optional: true`"
+            f"{where}: {interface.dev} {problem}, and takes no routes; bring it up with "
+            f"`ip link set {interface.dev} up` (or ifup), or write `optional: true`"
         )
     there = ", ".join(sorted(name for name in links if name != "lo")) or "none"
     return (
-        f"{where}: {interface.name} {problem} (there: {there}); correct the name, or write "
+        f"{where}: {interface.dev} {problem} (there: {there}); correct the name, or write "
         "`optional: true` if it may be missing"
     )
 
@@ -121,63 +143,146 @@ def _policy(
     links: Mapping[str, Link],
     found: Found,
     uplinks: Sequence[_Uplink],
+    others: Collection[str],
     errors: list[str],
 ) -> Policy:
-    link = links[interface.name]
-    addresses = _addresses(interface, link, found)
-    gateways = _gateways(interface, addresses, found)
+    link = links[interface.dev]
+    addresses = _addresses(interface, link, found, others)
     where = f"interfaces.{interface.name}"
-    if not addresses:
-        dynamic = "its configuration says DHCP or SLAAC; " if found.dynamic else ""
-        errors.append(
-            f"{where}: {interface.name} has no address of its own that stays ({dynamic}temporary "
-            "and DHCP addresses don't count); write `addresses: [ADDRESS/LENGTH]`"
-        )
-        return Policy(interface.name, interface.table)
+    problem = _unreached(interface, addresses, found)
+    if problem:
+        errors.append(f"{where}: {problem}")
+        return Policy(interface.dev, interface.table)
+    families = _families_of(interface, addresses, link)
+    gateways = _gateways(interface, families, link, found)
     _check_live(where, addresses, link, errors)
     for family, gateway in gateways.items():
-        _check_gateway((interface, link, addresses), family, gateway, errors)
-    if not gateways and not any(spec.fields.get("to") == "default" for spec in interface.routes):
+        _check_gateway((interface, link, addresses), family, gateway, found, errors)
+    if not gateways and interface.gateways is None and not _has_default(interface):
         errors.append(
             f"{where}.gateway: is not given, and neither the interface's files nor the live "
-            "routes tell; write `gateway: ADDRESS`"
+            "routes tell; write `gateway: ADDRESS`, `direct` where there is none on the link, or "
+            "`none` for a table without a default route"
         )
-    families = sorted({address.family for address in addresses})
-    routes = _own_routes(interface, addresses, gateways)
+    hops = _hops(interface, gateways, found)
+    routes = _own_routes(interface, addresses, hops)
     routes += _routes(interface, families, links, errors)
     if interface.keep_main_routes:
         there = {route.to for route in routes}
-        routes += _sibling_routes(interface, addresses, gateways, uplinks, there)
+        routes += _sibling_routes(interface, addresses, hops, uplinks, there)
     rules = _from_rules(interface, addresses) + _rules(interface, families)
     _check_vias(interface, addresses, routes, links, errors)
     _check_twins(where, interface, routes, rules, errors)
-    return Policy(interface.name, interface.table, _ordered(routes), tuple(rules))
+    return Policy(interface.dev, interface.table, _ordered(routes), tuple(rules))
 
 
-def _addresses(interface: Interface, link: Link, found: Found) -> tuple[Address, ...]:
+def _of_others(interface: Interface, wanted: Config) -> frozenset[str]:
+    """Return the addresses that other entries of the same interface have."""
+    return frozenset(
+        address.address
+        for other in wanted.interfaces.values()
+        if other.dev == interface.dev and other.name != interface.name
+        for address in other.addresses or ()
+    )
+
+
+def _of_these(found: Found, interface: Interface, others: Collection[str]) -> Found:
+    """Return what is known of an interface; of several entries, a gateway is for those beside it.
+
+    others
+        The addresses of the other entries.
+    """
+    if not others or interface.addresses is None:
+        return found
+
+    def beside(gateways: Mapping[int, str]) -> dict[int, str]:
+        own = interface.addresses or ()
+        return {f: via for f, via in gateways.items() if any(a.holds(via) for a in own)}
+
+    return found._replace(gateways=beside(found.gateways), defaults=beside(found.defaults))
+
+
+def _addresses(
+    interface: Interface, link: Link, found: Found, others: Collection[str]
+) -> tuple[Address, ...]:
+    """Return the addresses whose replies go through the table.
+
+    Those of the interface's configuration, and where that says DHCP or SLAAC, the live ones too,
+    but for temporary ones: nobody is asked at these.
+    """
     if interface.addresses is not None:
         return interface.addresses
     live = [
-        Address(address.family, address.address, address.length, peer=address.peer)
+        (address, Address(address.family, address.address, address.length, peer=address.peer))
         for address in link.addresses
-        if address.permanent
     ]
+    live = [(address, bare) for address, bare in live if bare.address not in others]
+    if interface.all_addresses:
+        return tuple(bare for _, bare in live)
     chosen: list[Address] = []
     for family in FAMILIES:
-        own = [address for address in found.addresses if address.family == family]
-        chosen += own or [address for address in live if address.family == family]
+        mine = [(address, bare) for address, bare in live if address.family == family]
+        own = [a for a in found.addresses if a.family == family and a.address not in others]
+        stable = [bare for address, bare in mine if not address.temporary]
+        permanent = [bare for address, bare in mine if address.permanent]
+        chosen += own if own and family not in found.dynamic else []
+        if family in found.dynamic:
+            chosen += dict.fromkeys([*own, *stable])
+        elif not own:
+            chosen += permanent
     return tuple(chosen)
 
 
-def _gateways(
-    interface: Interface, addresses: Iterable[Address], found: Found
-) -> Mapping[int, str]:
-    if interface.gateways is not None:
-        return interface.gateways
+def _unreached(interface: Interface, addresses: Sequence[Address], found: Found) -> str | None:
+    """Return why no packet would come to the table, and what to write."""
+    if addresses or interface.prefixes or interface.rules:
+        return None
+    if interface.addresses is not None:
+        return "no rule leads to its table; write `addresses`, or `rules`"
+    dynamic = "its configuration says DHCP or SLAAC, and it has none yet; " if found.dynamic else ""
+    return (
+        f"{interface.dev} has no address of its own that stays ({dynamic}others than configured "
+        "ones don't count); write `addresses: [ADDRESS/LENGTH]`, or `addresses: all` for all that "
+        "it has"
+    )
+
+
+def _families_of(interface: Interface, addresses: Iterable[Address], link: Link) -> list[int]:
+    """Return the families in which an interface has a policy."""
     families = {address.family for address in addresses}
-    known = {**found.defaults, **found.gateways}
-    told = families - _with_usual_default(interface.routes)
+    families |= {family for family, _ in interface.prefixes}
+    families |= {*(interface.gateways or {})}
+    if interface.addresses == () and not families:
+        families = {address.family for address in link.addresses}
+    return sorted(families)
+
+
+def _gateways(
+    interface: Interface, families: Sequence[int], link: Link, found: Found
+) -> Mapping[int, str]:
+    """Return family -> gateway of the default route, or ``DIRECT``."""
+    others = dict.fromkeys(families, DIRECT)
+    if interface.gateways is not None:
+        return {**(others if interface.direct else {}), **interface.gateways}
+    # Nobody but the other end is there to be asked.
+    usual = others if "POINTOPOINT" in link.flags else {}
+    known = {**usual, **found.defaults, **found.gateways}
+    told = {*families} - _with_usual_default(interface.routes)
     return {family: known[family] for family in FAMILIES if family in known.keys() & told}
+
+
+def _hops(interface: Interface, gateways: Mapping[int, str], found: Found) -> dict[int, Nexthop]:
+    """Return family -> next hop; what main reaches with ``onlink`` the table does as well."""
+    hops = {}
+    for family, gateway in gateways.items():
+        same = found.defaults.get(family) == gateway and family in found.onlink
+        via = model.next_hop(gateway)
+        hops[family] = Nexthop(via, onlink=via is not None and (interface.onlink or same))
+    return hops
+
+
+def _has_default(interface: Interface) -> bool:
+    return any(spec.fields.get("to") == "default" for spec in interface.routes)
 
 
 def _with_usual_default(specs: Iterable[Spec]) -> set[int]:
@@ -189,21 +294,19 @@ def _with_usual_default(specs: Iterable[Spec]) -> set[int]:
     }
 
 
-def own_gateways(interface: Interface, held: Iterable[Route]) -> dict[int, str]:
-    """Return family -> gateway of the default route that an interface's table has already.
+def own_defaults(interface: Interface, held: Iterable[Route]) -> dict[int, Nexthop]:
+    """Return family -> next hop of the default route that an interface's table has already.
 
     That is one which the key ``gateway`` could have made: the table tells nothing of families whose
     default routes the pillar writes in ``routes``.
     """
     said = {family for family, _ in _defaults_said(interface.routes)}
-    return gateways_through(
-        interface.name,
-        (
-            route
-            for route in held
-            if route.family not in said and route.metric == model.default_metric(route.family)
-        ),
+    usual = (
+        route
+        for route in held
+        if route.family not in said and route.metric == model.default_metric(route.family)
     )
+    return defaults_by_device(usual).get(interface.dev, {})
 
 
 def _defaults_said(specs: Iterable[Spec]) -> list[tuple[int, int | None]]:
@@ -237,11 +340,16 @@ def _check_gateway(
     interface: tuple[Interface, Link, Sequence[Address]],
     family: int,
     gateway: str,
+    found: Found,
     errors: list[str],
 ) -> None:
     settings, link, addresses = interface
     where = f"interfaces.{settings.name}.gateway"
-    mine = [address for address in addresses if address.family == family]
+    mine: list[Address] = [address for address in addresses if address.family == family]
+    if settings.addresses == ():
+        mine = [address for address in link.addresses if address.family == family]
+    if gateway == DIRECT or (not mine and settings.prefixes):
+        return
     inside = [address for address in mine if address.holds(gateway)]
     if not mine:
         errors.append(
@@ -250,9 +358,14 @@ def _check_gateway(
         )
     elif gateway in {*_live(link), *(address.address for address in addresses)}:
         errors.append(f"{where}: {gateway} is {settings.name}'s own address; write the router's")
-    elif not inside and not values.is_link_local(gateway) and not settings.onlink:
-        found = [subnet for own in mine for subnet in own.subnets or (own.address,)]
-        subnets = ", ".join(dict.fromkeys(found))
+    elif (
+        not inside
+        and not values.is_link_local(gateway)
+        and not settings.onlink
+        and found.defaults.get(family) != gateway
+    ):
+        near = [subnet for own in mine for subnet in own.subnets or (own.address,)]
+        subnets = ", ".join(dict.fromkeys(near))
         errors.append(
             f"{where}: {gateway} is outside of {settings.name}'s subnets ({subnets}); write the "
             "router's address there, or `onlink: true` if it is reached all the same"
@@ -276,7 +389,7 @@ def _sources(addresses: Iterable[Address]) -> dict[str, Address]:
 
 
 def _own_routes(
-    interface: Interface, addresses: Iterable[Address], gateways: Mapping[int, str]
+    interface: Interface, addresses: Iterable[Address], hops: Mapping[int, Nexthop]
 ) -> list[Route]:
     """Return what every policy has: its subnets, unless switched off, and the default route."""
     sources = _sources(addresses) if interface.subnet_routes else {}
@@ -284,11 +397,11 @@ def _own_routes(
         _route(interface, address.family, to=subnet, src=address.address)
         for subnet, address in sources.items()
     ]
-    routes += [
-        _route(interface, family, to="default", via=gateway, onlink=interface.onlink)
-        for family, gateway in gateways.items()
-    ]
-    return routes
+    return routes + [_through(interface, family, "default", hop) for family, hop in hops.items()]
+
+
+def _through(interface: Interface, family: int, to: str, hop: Nexthop) -> Route:
+    return _route(interface, family, to=to, via=hop.via, onlink=hop.onlink)
 
 
 def _uplinks(
@@ -304,8 +417,7 @@ def _uplinks(
     uplinks = []
     for name, link in links.items():
         known = found.get(name, Found())
-        declared = wanted.interfaces[name].gateways if name in wanted.interfaces else None
-        families = {*(declared or {}), *known.gateways, *known.defaults}
+        families = {*_declared(wanted, name), *known.gateways, *known.defaults}
         uplinks += [
             _Uplink(name, own.family, subnet)
             for own in link.addresses
@@ -316,10 +428,18 @@ def _uplinks(
     return [uplink for uplink in dict.fromkeys(uplinks) if "/" in uplink.subnet]
 
 
+def _declared(wanted: Config, name: str) -> Iterable[int]:
+    """Return the families in which the pillar says how others are reached through an interface."""
+    mine = [interface for interface in wanted.interfaces.values() if interface.dev == name]
+    if any(interface.direct for interface in mine):
+        return FAMILIES
+    return [family for interface in mine for family in interface.gateways or ()]
+
+
 def _sibling_routes(
     interface: Interface,
     addresses: Iterable[Address],
-    gateways: Mapping[int, str],
+    hops: Mapping[int, Nexthop],
     uplinks: Iterable[_Uplink],
     there: Collection[str],
 ) -> list[Route]:
@@ -332,10 +452,10 @@ def _sibling_routes(
     subnets = {
         uplink.subnet: uplink.family
         for uplink in uplinks
-        if uplink.interface != interface.name and uplink.family in gateways
+        if uplink.interface != interface.dev and uplink.family in hops
     }
     return [
-        _route(interface, family, to=subnet, via=gateways[family], onlink=interface.onlink)
+        _through(interface, family, subnet, hops[family])
         for subnet, family in subnets.items()
         if subnet not in there and not any(values.network(subnet) in mine for mine in own)
     ]
@@ -345,6 +465,7 @@ def _from_rules(interface: Interface, addresses: Iterable[Address]) -> list[Rule
     priority, table = interface.priority, interface.table.id
     # One address may have several peers.
     own = dict.fromkeys((address.family, address.address) for address in addresses)
+    own |= dict.fromkeys(interface.prefixes)
     if not interface.keep_main_routes:
         return [Rule(family, priority, table, src=address) for family, address in own]
     return [
@@ -357,10 +478,10 @@ def _from_rules(interface: Interface, addresses: Iterable[Address]) -> list[Rule
 def _route(interface: Interface, family: int, **fields: Any) -> Route:
     kind = fields.get("type") or "unicast"
     nexthops = tuple(
-        hop._replace(dev=hop.dev or interface.name) for hop in fields.pop("nexthops", ())
+        hop._replace(dev=hop.dev or interface.dev) for hop in fields.pop("nexthops", ())
     )
     if kind == "unicast" and not nexthops:
-        fields["dev"] = interface.name
+        fields["dev"] = interface.dev
     if fields.get("scope") is None or family == 6:
         reached = bool(fields.get("via") or nexthops)
         fields["scope"] = model.default_scope(kind, family, reached)
@@ -377,7 +498,7 @@ def _routes(
     routes = []
     for spec in interface.routes:
         src = spec.fields.get("src")
-        if src and not any(src in _live(link) for link in (links[interface.name], *links.values())):
+        if src and not any(src in _live(link) for link in (links[interface.dev], *links.values())):
             errors.append(
                 f"{spec.where}.src: {src} is not an address of this host; add it to an interface "
                 "first, or write one that it has"
@@ -426,12 +547,12 @@ def _check_vias(
     errors: list[str],
 ) -> None:
     """Check that next hops of further routes lie on a link; the gateway is checked by itself."""
-    own = {*_live(links[interface.name]), *(address.address for address in addresses)}
-    reached = {interface.name: _attached(routes)}
+    own = {*_live(links[interface.dev]), *(address.address for address in addresses)}
+    reached = {interface.dev: _attached(routes)}
     near: set[tuple[str | None, str]] = set()
     for spec in interface.routes:
-        hops = [(spec.fields.get("via"), interface.name)]
-        hops += [(hop.via, hop.dev or interface.name) for hop in spec.fields["nexthops"]]
+        hops = [(spec.fields.get("via"), interface.dev)]
+        hops += [(hop.via, hop.dev or interface.dev) for hop in spec.fields["nexthops"]]
         for via, dev in () if spec.fields.get("onlink") else dict.fromkeys(hops):
             if via in own:
                 errors.append(f"{spec.where}: {via} is {dev}'s own address; write the router's")

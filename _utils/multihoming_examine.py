@@ -23,7 +23,7 @@ from multihoming_backend import AUTO, Kept
 from multihoming_errors import as_host_error
 from multihoming_finding import Finding
 from multihoming_model import Answer, Link, Route, Rule, Step
-from multihoming_numbers import MAIN, NOT_OF_DAEMONS, RESERVED_TABLES
+from multihoming_numbers import FAMILIES, MAIN, NOT_OF_DAEMONS, RESERVED_TABLES
 from multihoming_reply_path import Flow
 from multihoming_survey import Detour, Path, Survey, addresses, far_clients, is_usable, ruled
 
@@ -103,7 +103,7 @@ def take(tables: Mapping[str, int], wanted: config.Config) -> Survey:
         silent=_silent(usable, gateways),
         strays=strays,
         filtered=_filtered_packets(),
-        declared=frozenset(wanted.interfaces),
+        declared=frozenset(interface.dev for interface in wanted.interfaces.values()),
         families=kernel.families(),
         whole=whole,
     )
@@ -125,9 +125,11 @@ def _gateways(
     routes: Mapping[int, Sequence[Route]], kept: Iterable[Kept], wanted: config.Config
 ) -> dict[tuple[str, int], tuple[str, ...]]:
     found: dict[tuple[str, int], list[str]] = {}
-    for name, interface in wanted.interfaces.items():
+    for interface in wanted.interfaces.values():
         for family, gateway in (interface.gateways or {}).items():
-            found.setdefault((name, family), []).append(gateway)
+            found.setdefault((interface.dev, family), []).append(gateway)
+        for family in FAMILIES if interface.direct else ():
+            found.setdefault((interface.dev, family), [])
     for each in kept:
         for dev, said in each.interfaces.items():
             for family, gateway in said.gateways.items():

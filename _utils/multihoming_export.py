@@ -175,13 +175,10 @@ def _has_rules_into_main(seen: Seen) -> bool:
 def _declared(seen: Seen, fits: _Fits) -> dict[str, Found]:
     """Return what is known of the interfaces that have an entry, its gateways included."""
     known = {}
-    for dev, (held, fit) in fits.items():
-        said = fit.entry.get("gateway", [])
-        vias = said if isinstance(said, list) else [said]
-        own = {6 if ":" in via else 4: via for via in vias}
-        found = seen.found.get(dev, Found())
-        own = own or desired.gateways_through(dev, held.routes)
-        known[dev] = found._replace(defaults={**own, **found.defaults})
+    for name, (held, fit) in fits.items():
+        dev = _device(name, fit.entry)
+        own = desired.defaults_by_device(held.routes).get(dev, {})
+        known[name] = desired.with_own_defaults(seen.found.get(dev, Found()), own)
     return known
 
 
@@ -264,13 +261,14 @@ def _fitting(seen: Seen, held: _Held, taken: _Fits) -> _Fit:
 def _tried(seen: Seen, held: _Held, dev: str, taken: _Fits) -> list[_Fit]:
     """Return an interface's entries, up to the first that changes nothing."""
     obstacles = _obstacles(seen, held, dev)
-    if dev in taken:
-        obstacles = [f"{dev} has the table {taken[dev][0].word}, and may have one only"]
     if obstacles:
         return [_Fit(dev, {}, obstacles=tuple(obstacles))]
+    # A second table of an interface needs a name of its own for its entry.
+    further = {"device": dev} if dev in taken else {}
+    name = f"{dev}/{held.table.name}" if further else dev
     fits: list[_Fit] = []
     for whole, entry in _entries(seen, held, dev):
-        fits.append(_checked(seen, whole, dev, entry))
+        fits.append(_checked(seen, whole, name, {**further, **entry}))
         if not fits[-1].changes and not fits[-1].obstacles:
             break
     return fits
@@ -311,11 +309,7 @@ def _obstacles(seen: Seen, held: _Held, dev: str) -> list[str]:
     reasons = [f"`{_words(item, held.word)}` {why}" for item, why in found if why]
     if reasons:
         return reasons
-    if not any(route.to == "default" for route in held.routes):
-        return ["it has no default route, and every policy has one"]
-    if not _from_rules(held.rules, seen.links[dev]):
-        return [f"no rule leads to it from an address of {dev}, and every policy has such a rule"]
-    return []
+    return [] if held.rules else ["no rule leads to it, so nothing is answered through it"]
 
 
 def _why_not(item: _Item, dev: str) -> str | None:
@@ -392,6 +386,8 @@ class _Way(NamedTuple):
         See ``_gateways``.
     subnet_routes
         The routes to the addresses' subnets come of themselves.
+    no_gateway
+        No default route comes of itself.
     made
         Routes that come of ``keep_main_routes``.
     """
@@ -401,6 +397,7 @@ class _Way(NamedTuple):
     addresses: Sequence[values.Address]
     any_default: bool = False
     subnet_routes: bool = True
+    no_gateway: bool = False
     keep_main_routes: bool = False
     made: frozenset[Route] = frozenset()
 
@@ -428,26 +425,29 @@ def _entries(seen: Seen, held: _Held, dev: str) -> Iterator[tuple[_Held, _Entry]
     sets = _sets(held)
     from_rules = _from_rules(sets, link)
     into_main = [main for rule in from_rules for main in sets[rule]]
-    if {*into_main} == {main for standing in held.beside.values() for main in standing}:
+    if from_rules and {*into_main} == {main for each in held.beside.values() for main in each}:
         whole = held._replace(rules=(*held.rules, *into_main))
-        for way in _ways(whole, dev, link, from_rules):
+        ways = _ways(whole, dev, link, from_rules)
+        # The routes to siblings lead through the gateway.
+        for way in (way for way in ways if not way.no_gateway):
             yield whole, _keeping_main(seen, whole, way)
     for way in _ways(held, dev, link, _from_rules(held.rules, link)):
-        yield held, _entry(held, way)
+        yield held, _entry(held, way, link)
 
 
 def _ways(held: _Held, dev: str, link: Link, from_rules: Sequence[Rule]) -> Iterator[_Way]:
     """Yield the usual way first, then those that make less of their own."""
     own = [address for rule in from_rules for address in _addresses(rule, link)]
-    addresses = _sources_first(held, dev, own)
-    if addresses:
-        yield _Way(dev, from_rules, addresses)
-        # The table lacks the route to a subnet, which that would add.
-        yield _Way(dev, from_rules, addresses, subnet_routes=False)
-        # The default says more than `gateway` can, or its gateway is on no subnet: it then differs,
-        # and what differs is told.
-        yield _Way(dev, from_rules, addresses, any_default=True)
-        yield _Way(dev, from_rules, addresses, any_default=True, subnet_routes=False)
+    usual = _Way(dev, from_rules, _sources_first(held, dev, own))
+    yield usual
+    # The table lacks the route to a subnet, or the default route, which that would add.
+    yield usual._replace(subnet_routes=False)
+    yield usual._replace(no_gateway=True)
+    yield usual._replace(no_gateway=True, subnet_routes=False)
+    # The default says more than `gateway` can, or its gateway is on no subnet: it then differs,
+    # and what differs is told.
+    yield usual._replace(any_default=True)
+    yield usual._replace(any_default=True, subnet_routes=False)
 
 
 def _sets(held: _Held) -> dict[Rule, Sequence[Rule]]:
@@ -595,8 +595,9 @@ def _keeping_main(seen: Seen, held: _Held, way: _Way) -> _Entry:
     """
     likely = _through_gateways(held, way)
     way = way._replace(keep_main_routes=True, made=likely)
-    made, _ = _outcome(seen, held, way.dev, _entry(held, way))
-    return _entry(held, way._replace(made=likely & set(made)))
+    link = seen.links[way.dev]
+    made, _ = _outcome(seen, held, way.dev, _entry(held, way, link))
+    return _entry(held, way._replace(made=likely & set(made)), link)
 
 
 def _through_gateways(held: _Held, way: _Way) -> frozenset[Route]:
@@ -613,11 +614,13 @@ def _through_gateways(held: _Held, way: _Way) -> frozenset[Route]:
     return frozenset(plain & set(map(model.meaning, held.routes)))
 
 
-def _entry(held: _Held, way: _Way) -> _Entry:
+def _entry(held: _Held, way: _Way, link: Link) -> _Entry:
     """Return what stands under the interface's name."""
-    dev, addresses, priority = way.dev, way.addresses, way.from_rules[0].priority
-    families = {address.family for address in addresses}
-    gateways = _gateways(held, dev, addresses, way.any_default)
+    dev, addresses = way.dev, way.addresses
+    priority = way.from_rules[0].priority if way.from_rules else config.DEFAULT_PRIORITY
+    near = addresses or link.addresses
+    gateways = [] if way.no_gateway else _gateways(held, dev, near, way.any_default)
+    families = {address.family for address in near}
     own = {*gateways, *way.made}
     if way.subnet_routes:
         own |= {route for address in addresses for route in _subnet_routes(held, dev, address)}
@@ -631,6 +634,8 @@ def _entry(held: _Held, way: _Way) -> _Entry:
         entry["gateway"] = vias if len(vias) > 1 else vias[0]
         if gateways[0].onlink:
             entry["onlink"] = True
+    elif way.no_gateway:
+        entry["gateway"] = config.NONE
     if priority != config.DEFAULT_PRIORITY:
         entry["priority"] = priority
     if way.keep_main_routes:
@@ -642,7 +647,7 @@ def _entry(held: _Held, way: _Way) -> _Entry:
     made = set(way.rules)
     rules = [rule for rule in held.rules if model.meaning(rule) not in made]
     entry["rules"] = _specs([(r.family, _rule_spec(r, priority)) for r in rules], families, "from")
-    return {key: value for key, value in entry.items() if value != []}
+    return {key: value for key, value in entry.items() if value != [] or key == "addresses"}
 
 
 def _specs(found: Sequence[tuple[int, _Entry]], families: set[int], pin: str) -> list[_Entry]:
@@ -706,18 +711,23 @@ def _said(
 
 
 def _checked(seen: Seen, held: _Held, dev: str, entry: _Entry) -> _Fit:
-    """Return an entry with what it would do to the host."""
-    if "gateway" not in entry and dev in seen.unreadable:
-        return _Fit(dev, entry, obstacles=(seen.unreadable[dev],))
+    """Return an entry with what it would do to the host; ``dev`` is its name."""
+    device = _device(dev, entry)
+    if "gateway" not in entry and device in seen.unreadable:
+        return _Fit(dev, entry, obstacles=(seen.unreadable[device],))
     if "keep_main_routes" in entry and seen.unreadable:
         return _Fit(dev, entry, obstacles=tuple(seen.unreadable.values()))
     made, errors = _outcome(seen, held, dev, entry)
     if errors:
         return _Fit(dev, entry, obstacles=tuple(f"a pillar may not say it: {e}" for e in errors))
     changes, obstacles = _differences(held, made, entry)
-    changes = [*_restamped(held, made, seen.stamps.get(dev, Stamps())), *changes]
+    changes = [*_restamped(held, made, seen.stamps.get(device, Stamps())), *changes]
     into_main = tuple(rule for rule in held.rules if rule.table == MAIN)
     return _Fit(dev, entry, tuple(changes), tuple(obstacles), into_main)
+
+
+def _device(name: str, entry: _Entry) -> str:
+    return str(entry.get("device", name))
 
 
 def _outcome(
@@ -732,9 +742,9 @@ def _outcome(
     wanted, errors = config.parse({"tables": {table.name: table.id}, "interfaces": {dev: entry}})
     if errors:
         return [], errors
-    said = seen.found.get(dev, Found())
-    own = desired.own_gateways(wanted.interfaces[dev], held.routes)
-    found = said._replace(defaults={**own, **said.defaults} if with_live else {})
+    said = seen.found.get(_device(dev, entry), Found())
+    own = desired.own_defaults(wanted.interfaces[dev], held.routes)
+    found = desired.with_own_defaults(said, own) if with_live else desired.with_defaults(said, {})
     outcome = desired.policies(wanted, seen.links, {**seen.found, **seen.declared, dev: found})
     if outcome.errors:
         return [], list(outcome.errors)
@@ -826,7 +836,7 @@ def _shortened(seen: Seen, held: _Held, dev: str, entry: _Entry) -> _Entry:
 
     A gateway that only the live routes tell is written: they may change.
     """
-    if dev in seen.unreadable:
+    if _device(dev, entry) in seen.unreadable:
         return entry
     cases = (False, True)
     wanted = [set(_outcome(seen, held, dev, entry, case)[0]) for case in cases]
@@ -885,7 +895,7 @@ def _remarks(seen: Seen, fits: _Fits) -> list[str]:
         remarks += [
             f"{dev}: {address.address} is a DHCP or temporary address; the pillar names it as it "
             "is now"
-            for address in seen.links[dev].addresses
+            for address in seen.links[_device(dev, fit.entry)].addresses
             if address.address in written and not address.permanent
         ]
     return remarks

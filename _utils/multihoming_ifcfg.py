@@ -341,6 +341,8 @@ def _chosen_in_vain(
     where = profile.path if profile.own.get(name) else NETWORK
     common = read(variables, name)
     problems = []
+    if gateway == model.DIRECT:
+        common, said = "", model.DIRECT
     if common and common.partition("%")[0] != gateway:
         problems.append(
             f"{NETWORK}: {name}={common} is the gateway of every interface that names none; remove "
@@ -366,7 +368,7 @@ def _chosen_in_vain(
         problems.append(
             f"{where}: {name}={said}, but the pillar says {gateway}; write the same in both"
         )
-    elif family == 4:
+    elif family == 4 and said != model.DIRECT:
         problems += _unheard(profile, said)
     return problems
 

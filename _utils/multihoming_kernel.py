@@ -218,6 +218,7 @@ def _link(entry: Mapping[str, Any]) -> Link:
             permanent=not info.get("dynamic") and not info.get("temporary"),
             usable=not info.get("tentative") and not info.get("dadfailed"),
             peer=info.get("address"),
+            temporary=bool(info.get("temporary")),
         )
         for info in entry.get("addr_info", ())
         if info.get("local") and info.get("scope") in ("global", "0")

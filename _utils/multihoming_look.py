@@ -85,8 +85,9 @@ def _keepers(
     wanted: config.Config, links: Iterable[str], errors: list[str]
 ) -> tuple[dict[str, str], list[str]]:
     """Return (interface -> its backend's name, the names of all that concern the run)."""
-    devices = [*dict.fromkeys([*links, *wanted.interfaces])]
-    written = {name: each.backend or wanted.backend for name, each in wanted.interfaces.items()}
+    declared = {each.dev: each for each in wanted.interfaces.values()}
+    devices = [*dict.fromkeys([*links, *declared])]
+    written = {dev: each.backend or wanted.backend for dev, each in declared.items()}
     written = {dev: written.get(dev, wanted.backend) for dev in devices}
     claimed = claims(devices) if AUTO in {*written.values(), wanted.backend} else {}
     found, trouble = backend_.choose(devices, written, claimed)
@@ -101,7 +102,7 @@ def _keepers(
         errors += [
             f"interfaces.{dev}.backend: {why}"
             for dev, why in trouble.items()
-            if dev in wanted.interfaces and dev in links
+            if dev in declared and dev in links
         ]
     named = [*names, *([] if wanted.backend == AUTO else [wanted.backend]), *found.values()]
     return {dev: found.get(dev, NONE) for dev in devices}, list(dict.fromkeys(named))

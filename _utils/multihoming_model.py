@@ -126,10 +126,15 @@ class Policy(NamedTuple):
 
 @dataclass(frozen=True)
 class LinkAddress(Address):
-    """A live address of an interface; ``usable`` once duplicate address detection is over."""
+    """A live address of an interface; ``usable`` once duplicate address detection is over.
+
+    ``permanent`` are those without an end, ``temporary`` those of RFC 8981, which nobody is asked
+    at.
+    """
 
     permanent: bool
     usable: bool
+    temporary: bool = False
 
 
 @dataclass(frozen=True)
@@ -157,13 +162,19 @@ class Link:
         return any(own.holds(address) for own in self.addresses)
 
 
+# In place of a gateway: all is reached at the other end of the link, as over ppp.
+DIRECT = "direct"
+
+
 class Found(NamedTuple):
     """What is known of an interface besides its entry in the pillar.
 
     addresses, gateways
         From its configuration; gateways are family -> next hop.
     defaults
-        Family -> gateway of the live default route through it.
+        Family -> gateway of the live default route through it, or ``DIRECT``.
+    onlink
+        The families of which that route has the flag.
     dynamic
         The families whose addresses come from DHCP or router advertisements.
     """
@@ -171,6 +182,7 @@ class Found(NamedTuple):
     addresses: tuple[Address, ...] = ()
     gateways: Mapping[int, str] = {}
     defaults: Mapping[int, str] = {}
+    onlink: frozenset[int] = frozenset()
     dynamic: frozenset[int] = frozenset()
 
 
@@ -264,9 +276,19 @@ def meaning(item: Any) -> Any:
     return unordered(item if item.protocol == usual else item._replace(protocol=usual))
 
 
-def default_route(family: int, via: str, dev: str, metric: int = 0, onlink: bool = False) -> Route:
-    """Return a default route of main, as ``ip route add`` makes it."""
-    return canonical(Route(family, MAIN, "default", via=via, dev=dev, metric=metric, onlink=onlink))
+def default_route(
+    family: int, gateway: str, dev: str, metric: int = 0, onlink: bool = False
+) -> Route:
+    """Return a default route of main, as ``ip route add`` makes it; see ``next_hop``."""
+    via = next_hop(gateway)
+    scope = default_scope("unicast", family, via is not None)
+    route = Route(family, MAIN, "default", via=via, dev=dev, metric=metric, scope=scope)
+    return canonical(route._replace(onlink=onlink and via is not None))
+
+
+def next_hop(gateway: str) -> str | None:
+    """Return a gateway as a route has it, None for ``DIRECT``."""
+    return None if gateway == DIRECT else gateway
 
 
 def is_catch_all(rule: Rule) -> bool:

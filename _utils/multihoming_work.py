@@ -101,8 +101,8 @@ class Work(NamedTuple):
     def devices(self) -> list[str]:
         """The interfaces that it is about."""
         keepers = self.seen.keepers
-        named = {**self.goal.outcome.policies, **self.report["interfaces"]}
-        return [dev for dev in named if dev in keepers]
+        own = (policy.interface for policy in self.goal.outcome.policies.values())
+        return [dev for dev in dict.fromkeys([*own, *self.report["interfaces"]]) if dev in keepers]
 
 
 def folders(seen: Seen) -> list[str]:
@@ -134,9 +134,10 @@ def needs_defaults(wanted: config.Config) -> bool:
 def devices_to_read(wanted: config.Config, links: Mapping[str, model.Link]) -> list[str]:
     """Return the interfaces of which it matters what their configuration says."""
     open_ = [
-        name
-        for name, interface in wanted.interfaces.items()
-        if interface.addresses is None or interface.gateways is None
+        interface.dev
+        for interface in wanted.interfaces.values()
+        if (interface.addresses is None and not interface.all_addresses)
+        or interface.gateways is None
     ]
     if any(interface.keep_main_routes for interface in wanted.interfaces.values()):
         open_ += (name for name, link in links.items() if "LOOPBACK" not in link.flags)
@@ -193,7 +194,8 @@ def _found(wanted: config.Config, seen: Seen, errors: list[str]) -> dict[str, Fo
     for kept in seen.kept.values():
         for name, problem in kept.unreadable.items():
             key = "default_gateway" if name == wanted.default_gateway else "keep_main_routes"
-            where = f"interfaces.{name}" if name in wanted.interfaces else key
+            entries = [each for each, entry in wanted.interfaces.items() if entry.dev == name]
+            where = f"interfaces.{entries[0]}" if entries else key
             errors.append(f"{where}: {problem}")
         for name, said in kept.interfaces.items():
             found[name] = Found(said.addresses, said.gateways, dynamic=said.dynamic)
@@ -226,13 +228,12 @@ def _stamped(
     policies: Mapping[str, model.Policy], keepers: Mapping[str, str]
 ) -> dict[str, model.Policy]:
     """Return the policies with the protocols that the loader of each interface's backend stamps."""
-    stamps = {name: backend_.named(name).STAMPS for name in {keepers[dev] for dev in policies}}
-    return {
-        dev: _with_stamps(policy, stamps[keepers[dev]])
-        if stamps[keepers[dev]] != backend_.Stamps()
-        else policy
-        for dev, policy in policies.items()
-    }
+    usual = backend_.Stamps()
+    stamped = {}
+    for name, policy in policies.items():
+        stamps = backend_.named(keepers[policy.interface]).STAMPS
+        stamped[name] = policy if stamps == usual else _with_stamps(policy, stamps)
+    return stamped
 
 
 def _with_stamps(policy: model.Policy, stamps: backend_.Stamps) -> model.Policy:
@@ -353,15 +354,16 @@ def _with_live(
         Main's default routes at the end of the run: what goes tells nothing the next time. It does
         of declared interfaces of which nothing stays, as their tables have it by then.
     """
-    now, then = desired.gateways_by_device(state.defaults), desired.gateways_by_device(staying)
+    now, then = desired.defaults_by_device(state.defaults), desired.defaults_by_device(staying)
     filled = {}
     for name in {**wanted.interfaces, **state.links}:
         interface = wanted.interfaces.get(name)
-        live = then.get(name, {})
+        dev = interface.dev if interface else name
+        live = then.get(dev, {})
         if interface and interface.gateways is None:
-            own = desired.own_gateways(interface, state.routes.get(interface.table.id, ()))
-            live = {**own, **now.get(name, {}), **live}
-        filled[name] = found.get(name, Found())._replace(defaults=live)
+            own = desired.own_defaults(interface, state.routes.get(interface.table.id, ()))
+            live = {**own, **now.get(dev, {}), **live}
+        filled[name] = desired.with_defaults(found.get(dev, Found()), live)
     return filled
 
 
@@ -377,12 +379,13 @@ def _siblings_lost(
     """
     if not any(interface.keep_main_routes for interface in wanted.interfaces.values()):
         return []
-    now, then = desired.gateways_by_device(state.defaults), desired.gateways_by_device(staying)
+    declared = {interface.dev for interface in wanted.interfaces.values()}
+    now, then = desired.defaults_by_device(state.defaults), desired.defaults_by_device(staying)
     errors = []
     for name in state.links:
         known = {**then.get(name, {}), **found.get(name, Found()).gateways}
         lost = now.get(name, {}).keys() - known.keys()
-        if lost and name not in wanted.interfaces:
+        if lost and name not in declared:
             errors.append(
                 f"default_gateway: replaces the default route that tells keep_main_routes that "
                 f"clients of {name} have a gateway; declare {name} in `interfaces`, or write its "
@@ -428,14 +431,14 @@ def _as_standing(goal: Goal, seen: Seen) -> desired.Desired:
     usual = backend_.Stamps()
     stamping = {name for name in seen.keepers.values() if usual != backend_.named(name).STAMPS}
     policies = {
-        dev: adopt.as_standing(
+        name: adopt.as_standing(
             policy,
             live[policy.table.id],
-            functools.partial(_in_files, seen, seen.keepers[dev], names),
+            functools.partial(_in_files, seen, seen.keepers[policy.interface], names),
             policy.table.id in seen.tables.owned_ids,
-            seen.keepers[dev] in stamping,
+            seen.keepers[policy.interface] in stamping,
         )
-        for dev, policy in goal.outcome.policies.items()
+        for name, policy in goal.outcome.policies.items()
     }
     return goal.outcome._replace(policies=policies)
 
@@ -450,18 +453,31 @@ def _in_files(seen: Seen, keeper: str, names: Mapping[str, int]) -> list[Any]:
 
 def _rendered(goal: Goal, seen: Seen, final: rt_tables.Tables) -> list[Edit]:
     """Return the backends' edits: each keeps the policies of its interfaces, and no others."""
+    policies = _by_interface(goal.outcome.policies.values())
     return [
         edit
         for name, kept in seen.kept.items()
         for edit in backend_.named(name).render(
             kept,
-            {dev: p for dev, p in goal.outcome.policies.items() if seen.keepers.get(dev) == name},
+            {dev: p for dev, p in policies.items() if seen.keepers.get(dev) == name},
             goal.ours,
             seen.tables.ids,
             final.ids,
             _default(name, goal.chosen, seen) if goal.chosen else None,
         )
     ]
+
+
+def _by_interface(policies: Iterable[model.Policy]) -> dict[str, model.Policy]:
+    """Return interface -> policy; what several say of one is one for its network manager."""
+    found: dict[str, model.Policy] = {}
+    for policy in policies:
+        first = found.setdefault(policy.interface, policy)
+        if first is not policy:
+            found[policy.interface] = first._replace(
+                routes=(*first.routes, *policy.routes), rules=(*first.rules, *policy.rules)
+            )
+    return found
 
 
 def _registered(goal: Goal, tables: rt_tables.Tables) -> tuple[dict[str, str], rt_tables.Tables]:

@@ -231,10 +231,12 @@ class Host:
 def _found(kept, state):
     """Return interface -> what its configuration and main's default routes say of it."""
     said = {dev: each for found in kept.values() for dev, each in found.interfaces.items()}
-    live = desired.gateways_by_device(state.defaults)
+    live = desired.defaults_by_device(state.defaults)
     told = {dev: said.get(dev, Said()) for dev in state.links}
     return {
-        dev: Found(each.addresses, each.gateways, live.get(dev, {}), each.dynamic)
+        dev: desired.with_defaults(
+            Found(each.addresses, each.gateways, dynamic=each.dynamic), live.get(dev, {})
+        )
         for dev, each in told.items()
     }
 

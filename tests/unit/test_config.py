@@ -94,7 +94,7 @@ def test_all_errors_of_a_pillar_come_together():
         "tables": {"gateway1": 254, "a/b": 5, "gateway2": 202},
         "interfaces": {
             "eth1": {"table": "gateway1", "gateway": "224.0.0.1", "adresses": []},
-            "eth 2": {"table": "gateway2", "addresses": ["10.0.0.0/8"], "onlink": "yes"},
+            "eth 2": {"table": "gateway2", "addresses": ["10.0.0.1/40"], "onlink": "yes"},
             "eth3": {"table": "gateway2", "routes": [{}, {"to": "x"}], "rules": [{"sport": 0}]},
             "eth4": None,
         },

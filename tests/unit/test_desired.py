@@ -349,7 +349,7 @@ BAD = [
         {"eth1": GOOD},
         host(link("eth1", address("192.168.1.9/24", permanent=False))),
         "interfaces.eth1: ",
-        ["DHCP", "`addresses: [ADDRESS/LENGTH]`"],
+        ["that stays", "`addresses: [ADDRESS/LENGTH]`", "`addresses: all`"],
     ),
     (
         "address of the pillar not there",

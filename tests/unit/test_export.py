@@ -600,8 +600,6 @@ def test_the_table_of_a_vrf_is_the_kernels():
     ("lines", "why"),
     [
         ((SUBNET, DEFAULT), "no rule leads to it"),
-        ((SUBNET, RULE), "no default route"),
-        ((SUBNET, DEFAULT, "rule fwmark 1 table 201 priority 30"), "no rule leads to it"),
         ((SUBNET, DEFAULT, RULE.replace("20000", "40000")), "a number from 1 to 32765"),
         (("rule from 192.0.2.9 table 201 priority 20000",), "which interface it is for"),
     ],
@@ -615,16 +613,37 @@ def test_a_source_address_of_the_subnet_that_is_elsewhere():
     assert "192.168.1.9 is not an address of this host" in left_out(subnet, DEFAULT, RULE)
 
 
-def test_a_table_that_would_get_mains_default_route_as_well():
-    lines = (SUBNET, RULE, "route default dev eth1 metric 9 table 201")
+NO_GATEWAY = {"table": "gateway1", "gateway": "none"}
+
+
+def test_a_table_without_a_default_route():
+    assert entry(SUBNET, RULE) == NO_GATEWAY
+    blackhole = "route blackhole default table 201"
     found = {"eth1": Found(defaults={4: "192.168.1.1"})}
-    why = "via 192.168.1.1 dev eth1 table gateway1` would be added, and the pillar has no word"
-    assert why in left_out(*lines, found=found)
+    routes = [{"to": "default", "type": "blackhole"}]
+    assert entry(SUBNET, RULE, blackhole) == {"table": "gateway1", "routes": routes}
+    assert entry(SUBNET, RULE, blackhole, found=found) == {**NO_GATEWAY, "routes": routes}
 
 
-def test_a_table_without_gateway_where_files_cannot_be_read():
+def test_a_table_for_marks_only():
+    assert entry(DEFAULT, "rule fwmark 1 table 201 priority 30") == {
+        **PLAIN,
+        "addresses": [],
+        "rules": [{"fwmark": "0x1", "priority": 30}],
+    }
+
+
+def test_a_default_route_of_its_own_beside_mains():
+    found = {"eth1": Found(defaults={4: "192.168.1.1"})}
+    made = entry(SUBNET, RULE, "route default dev eth1 metric 9 table 201", found=found)
+    assert made == {**NO_GATEWAY, "routes": [{"to": "default", "metric": 9}]}
+
+
+def test_a_table_where_files_cannot_be_read():
     lines = (SUBNET, RULE, "route default dev eth1 table 201")
-    assert "ifcfg-eth1 line 3" in left_out(*lines, unreadable={"eth1": "ifcfg-eth1 line 3: $(x)"})
+    made = entry(*lines, unreadable={"eth1": "ifcfg-eth1 line 3: $(x)"})
+    own = {"addresses": ["192.168.1.220/24"], "routes": [{"to": "default"}]}
+    assert made == {**NO_GATEWAY, **own}
 
 
 def test_a_table_of_an_interface_that_is_down():
@@ -640,11 +659,34 @@ def test_a_second_table_of_an_interface():
         "route default via 192.168.1.1 dev eth1 table 202",
         "rule fwmark 1 table 202 priority 3",
     ]
-    found = export.export(seen(*ETH1, *more))
-    assert found.pillar["interfaces"] == {"eth1": PLAIN}
-    assert found.left_out == (
-        "table gateway2 (202, eth1): eth1 has the table gateway1, and may have one only",
-    )
+    host = seen(*ETH1, *more)
+    found = export.export(host)
+    marks = {"addresses": [], "gateway": "192.168.1.1", "rules": [{"fwmark": "0x1", "priority": 3}]}
+    assert found.pillar["interfaces"] == {
+        "eth1": PLAIN,
+        "eth1/gateway2": {"device": "eth1", "table": "gateway2", **marks},
+    }
+    assert found.left_out == ()
+    assert_comes_to(host, found.pillar)
+
+
+def test_two_subnets_of_one_card_with_a_router_each():
+    there = links("192.168.1.220/24", "10.7.0.220/16")
+    second = [
+        line.replace("201", "202").replace("192.168.1.0/24", "10.7.0.0/16")
+        for line in (SUBNET, DEFAULT, RULE)
+    ]
+    second = [line.replace("192.168.1.", "10.7.0.") for line in second]
+    host = seen(*ETH1, *second, there=there)
+    found = export.export(host)
+    assert found.left_out == ()
+    assert found.pillar["interfaces"]["eth1/gateway2"] == {
+        "device": "eth1",
+        "table": "gateway2",
+        "addresses": ["10.7.0.220/16"],
+        "gateway": "10.7.0.254",
+    }
+    assert_comes_to(host, found.pillar)
 
 
 def test_interfaces_that_contradict_each_other():
