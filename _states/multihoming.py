@@ -50,7 +50,9 @@ try:
 
     MISSING = None
 except ImportError as err:
-    MISSING = err.name
+    MISSING = f"multihoming needs {err.name}: run `salt-call saltutil.sync_all`"
+    if err.name == "netaddr":
+        from multihoming_errors import NO_NETADDR as MISSING
 
 __virtualname__ = "multihoming"
 
@@ -58,7 +60,7 @@ __virtualname__ = "multihoming"
 def __virtual__():
     """Load where the execution module does."""
     if MISSING:
-        return False, f"multihoming needs {MISSING}: see the execution module `multihoming`"
+        return False, MISSING
     return __virtualname__
 
 

@@ -23,14 +23,25 @@ multihoming-modules:
     - refresh: true
     - reload_modules: true
 
+# Without it the state `multihoming` fails, and says which other ways there are to have it.
 multihoming-netaddr:
+{%- set netaddr = pillar.get('multihoming_netaddr') or {} %}
+{%- if 'package' in netaddr %}
+  pkg.installed:
+    - name: {{ netaddr.package | json }}
+{%- else %}
   pip.installed:
-    - name: netaddr
+{%- set options = dict({'name': 'netaddr'}, **netaddr.get('pip', {})) %}
+{%- if options.name.startswith('salt://') %}
+{%- do options.update(name=salt['cp.cache_file'](options.name) or options.name) %}
+{%- endif %}
+{%- for key, value in options.items() %}
+    - {{ key }}: {{ value | json }}
+{%- endfor %}
+{%- endif %}
     - reload_modules: true
     - require:
         - saltutil: multihoming-modules
-    - require_in:
-        - multihoming: multihoming
 {%- endif %}
 
 multihoming:
