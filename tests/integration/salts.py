@@ -152,6 +152,10 @@ class SaltCall:
         """Write the multihoming pillar."""
         self._write("pillar/local.sls", {"multihoming": data})
 
+    def no_pillar(self):
+        """Have a pillar without the key `multihoming`."""
+        self._write("pillar/local.sls", {})
+
     def raw(self, function, *args, **environment):
         """Run a function; return the ``CompletedProcess``, whose status tells failure."""
         options = ("--local", "--retcode-passthrough", "--log-level=warning")
