@@ -45,20 +45,17 @@ try:
 
     MISSING = None
 except ImportError as err:
-    MISSING = err.name
+    MISSING = f"multihoming needs {err.name}: run `salt-call saltutil.sync_all`"
+    if err.name == "netaddr":
+        from multihoming_errors import NO_NETADDR as MISSING
 
 __virtualname__ = "multihoming"
 
 
 def __virtual__():
     """Load on Linux once the shared code is synced and netaddr is installed."""
-    if MISSING == "netaddr":
-        return (
-            False,
-            "multihoming needs the Python library netaddr: `salt-call pip.install netaddr`",
-        )
     if MISSING:
-        return False, f"multihoming needs {MISSING}: run `salt-call saltutil.sync_all`"
+        return False, MISSING
     if __grains__["kernel"] != "Linux":
         return False, "multihoming configures Linux hosts only"
     return __virtualname__

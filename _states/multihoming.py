@@ -50,7 +50,9 @@ try:
 
     MISSING = None
 except ImportError as err:
-    MISSING = err.name
+    MISSING = f"multihoming needs {err.name}: run `salt-call saltutil.sync_all`"
+    if err.name == "netaddr":
+        from multihoming_errors import NO_NETADDR as MISSING
 
 __virtualname__ = "multihoming"
 
@@ -58,7 +60,7 @@ __virtualname__ = "multihoming"
 def __virtual__():
     """Load where the execution module does."""
     if MISSING:
-        return False, f"multihoming needs {MISSING}: see the execution module `multihoming`"
+        return False, MISSING
     return __virtualname__
 
 
@@ -269,7 +271,8 @@ def table_absent(name):
     """
     Keep a routing table's name out of rt_tables.
 
-    Fails while rules lead to the table or routes are in it.
+    Fails while rules lead to the table or routes are in it. Under ``test=True`` they may be there
+    still when a state before this one would change something: it may be what takes them away.
 
     name
         The table's name.
@@ -279,7 +282,7 @@ def table_absent(name):
         gateway1:
           multihoming.table_absent: []
     """
-    return _table(name, None, host.release_table, name)
+    return _table(name, None, host.release_table, name, __opts__["test"] and _would_change())
 
 
 def _table(name, id_, find, *arguments):
@@ -296,6 +299,15 @@ def _table(name, id_, find, *arguments):
             "tables": {name: {"old": old, "new": id_}} if old != id_ else {},
             "files": all_shown(host.diffs(edits)),
         },
+    )
+
+
+def _would_change():
+    """Tell whether a state of ours that comes before this one in the run would change something."""
+    # Salt puts it there while it runs states.
+    before = globals().get("__running__") or {}
+    return any(
+        tag.startswith("multihoming_|-") and done.get("changes") for tag, done in before.items()
     )
 
 

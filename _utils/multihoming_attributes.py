@@ -11,8 +11,6 @@ rooms themselves.
 A value lives in the field that the entry names, or in ``other`` as its text.
 """
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ router that it leaves by, and crosses over to another NIC first where the path i
 Pure; for ``svg`` Graphviz's ``dot`` turns one text into another.
 """
 
-from __future__ import annotations
-
 import html
 import itertools
 import json

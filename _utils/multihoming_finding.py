@@ -3,8 +3,6 @@
 Pure. Evidence is as ``ip`` or the file shows it; a remedy can be pasted.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 import re

@@ -180,14 +180,18 @@ def _left_alone(name: str, id_: int, tables: rt_tables.Tables) -> list[Edit]:
     )
 
 
-def release_table(name: Any) -> list[Edit]:
-    """Return the edits of rt_tables that take ``name`` away; raises HostError."""
+def release_table(name: Any, in_use: bool = False) -> list[Edit]:
+    """Return the edits of rt_tables that take ``name`` away; raises HostError.
+
+    With ``in_use`` rules may lead to the table and routes may be in it.
+    """
     problem = rt_tables.check_name(name)
     if problem:
         raise HostError([problem])
     with as_host_error():
         tables = look_.read_tables()
-        _check_unused(name, tables)
+        if not in_use:
+            _check_unused(name, tables)
         return work.table_edits(tables, rt_tables.release(tables, [name]))
 
 

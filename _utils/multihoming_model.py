@@ -4,8 +4,6 @@ Pure: nothing here reads a file or starts a process. The vocabulary is that of i
 ip-rule(8); values are canonical (see ``multihoming_values``), so that what is the same is equal.
 """
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass

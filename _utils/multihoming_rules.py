@@ -6,8 +6,6 @@ and table exists, ``ip rule del`` takes the first rule that has what it names, a
 ``not``. Which selector is compared how stands in the table of ``multihoming_attributes``.
 """
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field

@@ -5,8 +5,6 @@ prints a value (``default``, ``10.0.0.0/8``, ``192.168.1.220`` for a single addr
 spellings of the same thing are equal.
 """
 
-from __future__ import annotations
-
 import re
 import reprlib
 import socket

@@ -2,20 +2,7 @@
 # `multihoming`. On a fresh minion the modules are synced and netaddr is installed first; where
 # both are there, that part is not even rendered.
 {%- set ready = 'multihoming.apply' in salt %}
-
-{%- if not ready and opts['test'] %}
-
-multihoming-modules:
-  test.configurable_test_state:
-    - name: multihoming
-    - changes: true
-    - result: true
-    - comment: >-
-        This minion does not have the multihoming modules or netaddr yet, and test mode installs
-        nothing, so what they would do can't be predicted. Run `saltutil.sync_all` and
-        `pip.install netaddr` on it first for a full prediction.
-
-{%- else %}
+{%- set unknown = not ready and opts['test'] %}
 {%- if not ready %}
 
 multihoming-modules:
@@ -23,16 +10,42 @@ multihoming-modules:
     - refresh: true
     - reload_modules: true
 
+# Without it the state `multihoming` fails, and says which other ways there are to have it.
 multihoming-netaddr:
+{%- set netaddr = pillar.get('multihoming_netaddr') or {} %}
+{%- if 'package' in netaddr %}
+  pkg.installed:
+    - name: {{ netaddr.package | json }}
+{%- else %}
   pip.installed:
-    - name: netaddr
+{%- set options = dict({'name': 'netaddr'}, **netaddr.get('pip', {})) %}
+{%- if options.name.startswith('salt://') %}
+{%- do options.update(name=salt['cp.cache_file'](options.name) or options.name) %}
+{%- endif %}
+{%- for key, value in options.items() %}
+    - {{ key }}: {{ value | json }}
+{%- endfor %}
+{%- endif %}
     - reload_modules: true
     - require:
         - saltutil: multihoming-modules
-    - require_in:
-        - multihoming: multihoming
+{%- if unknown %}
+
+# Test mode installs nothing, so that there is no state `multihoming` to call. Those that require it
+# find it all the same, and that it changes nothing.
+multihoming-prediction:
+  test.show_notification:
+    - text: >-
+        This minion does not have the multihoming modules or netaddr yet, and test mode installs
+        nothing, so what they would do can't be predicted. For a full prediction run `salt-call
+        saltutil.sync_all` and `salt-call pip.install netaddr` on it first.
+{%- endif %}
 {%- endif %}
 
 multihoming:
-  multihoming.managed: []
+  multihoming.managed:
+    - name: multihoming
+{%- if unknown %}
+    - onchanges:
+        - test: multihoming-prediction
 {%- endif %}

@@ -40,6 +40,7 @@ def checkout(tmp_path_factory):
     path = tmp_path_factory.mktemp("checkout")
     for name in ("_modules", "_states", "_utils", "states"):
         shutil.copytree(ROOT / name, path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "roots", path / "roots", symlinks=True)
     return path
 
 

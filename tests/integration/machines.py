@@ -102,7 +102,7 @@ class Server:
         self.host.sysctl("net.ipv4.ip_forward", 0)
         self._default_route()
         for name in CONFIGURATION:
-            _replace(self.pristine / name, self.etc / name)
+            self.forget(name)
 
     def _rules(self, family):
         """Return the rules' (priority, source, table id) that are not the kernel's own."""
@@ -116,6 +116,10 @@ class Server:
         """Return the ids of the tables that are not the kernel's own and have routes."""
         routes = self.host.ip_json(family, "-N", "route", "show", "table", "all")
         return {str(route["table"]) for route in routes if "table" in route} - {"255", "254", "253"}
+
+    def forget(self, name):
+        """Make a file or folder of /etc what it was at the start."""
+        _replace(self.pristine / name, self.etc / name)
 
     def read(self, path):
         """Return the text of one of the server's files, None where there is none."""

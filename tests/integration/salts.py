@@ -79,8 +79,8 @@ class FreshPython:
 
     def __init__(self, directory):
         self._base = Path(sys.prefix, "fresh")
-        self._wheels = Path(sys.prefix, "wheels")
-        if not (self._base / "bin/python").exists() or not self._wheels.exists():
+        self.wheels = Path(sys.prefix, "wheels")
+        if not (self._base / "bin/python").exists() or not self.wheels.exists():
             pytest.skip(f"there is no {self._base}, which make test sets up")
         self._python = Path(directory, "bin/python")
         base = [self._base / "bin/python", "-m", "venv", "--without-pip", directory]
@@ -104,7 +104,7 @@ class FreshPython:
         own = {key: value for key, value in os.environ.items() if not key.startswith("PIP_")}
         pip = {
             "PIP_NO_INDEX": "1",
-            "PIP_FIND_LINKS": str(self._wheels),
+            "PIP_FIND_LINKS": str(self.wheels),
             "PIP_CONFIG_FILE": os.devnull,
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         }
@@ -151,6 +151,10 @@ class SaltCall:
     def pillar(self, data):
         """Write the multihoming pillar."""
         self._write("pillar/local.sls", {"multihoming": data})
+
+    def no_pillar(self):
+        """Have a pillar without the key `multihoming`."""
+        self._write("pillar/local.sls", {})
 
     def raw(self, function, *args, **environment):
         """Run a function; return the ``CompletedProcess``, whose status tells failure."""

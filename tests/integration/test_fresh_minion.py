@@ -42,10 +42,13 @@ def functions(states):
 
 
 def assert_predicts_nothing(states):
-    """Claim that a run in test mode says that it can't tell, and does not fail."""
-    (result,) = states.values()
-    assert result["result"] is None
-    assert "can't be predicted" in result["comment"]
+    """Claim that a run in test mode says what it would install, and that it can't tell more."""
+    assert functions(states) == BOOTSTRAP | {"test.show_notification", "multihoming.managed"}
+    said = {key.partition("_|-")[0]: state for key, state in states.items()}
+    assert (said["saltutil"]["result"], said["pip"]["result"]) == (None, None)
+    assert "netaddr is set to be installed" in said["pip"]["comment"]
+    assert "can't be predicted" in said["test"]["comment"]
+    assert (own_result(states)["result"], own_result(states)["changes"]) == (True, {})
 
 
 def assert_converged_from_nothing(states):

@@ -60,9 +60,8 @@ def test_one_command_converges_fresh_minions(fresh, servers):
     assert not any(fresh.run("sys.list_functions", "multihoming").values())
     before = {name: server.state() for name, server in servers.items()}
     for states in fresh.states("test=True").values():
-        (state,) = states.values()
-        assert state["result"] is None
-        assert "can't be predicted" in state["comment"]
+        assert all(state["result"] is not False for state in states.values()), states
+        assert any("can't be predicted" in state["comment"] for state in states.values())
     assert {name: server.state() for name, server in servers.items()} == before
     assert not any(fresh.run("sys.list_functions", "multihoming").values())
 
