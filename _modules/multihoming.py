@@ -33,6 +33,7 @@ if "multihoming_host" in sys.modules and sys.modules["multihoming_host"].is_outd
         del sys.modules[_name]
 
 try:
+    import multihoming_config as config
     import multihoming_host as host
     import multihoming_iproute2 as iproute2
     import multihoming_kernel as kernel
@@ -72,9 +73,9 @@ def _data(**given):
 
     (None, False) without either.
     """
-    given = {key: value for key, value in given.items() if value is not None}
+    given = {key: config.plain(value) for key, value in given.items() if value is not None}
     there = "multihoming" in __pillar__
-    pillar = __pillar__.get("multihoming")
+    pillar = config.plain(__pillar__.get("multihoming"))
     if not given:
         return pillar, there
     return {**(pillar if isinstance(pillar, dict) else {}), **given}, True
@@ -133,7 +134,8 @@ def set_table(name, id):
 
         salt '*' multihoming.set_table gateway1 201
     """
-    return all_shown(host.all_diffs(_call(host.commit_table, host.register_table, name, id)))
+    given = config.plain([name, id])
+    return all_shown(host.all_diffs(_call(host.commit_table, host.register_table, *given)))
 
 
 def delete_table(name):
@@ -151,7 +153,8 @@ def delete_table(name):
 
         salt '*' multihoming.delete_table gateway1
     """
-    return all_shown(host.all_diffs(_call(host.commit_table, host.release_table, name)))
+    given = config.plain(name)
+    return all_shown(host.all_diffs(_call(host.commit_table, host.release_table, given)))
 
 
 def list_rules(family=None):
@@ -174,7 +177,7 @@ def list_rules(family=None):
     rules = _call(kernel.read).rules
     return [
         all_shown(iproute2.rule_dict(rule, names))
-        for number in _families(family)
+        for number in _families(config.plain(family))
         for rule in rules[number]
     ]
 
@@ -199,8 +202,8 @@ def list_routes(table=None, family=None):
         salt '*' multihoming.list_routes gateway1
     """
     names = _table_names()
-    families = _families(family)
-    id_ = None if table is None else _table_id(table, names)
+    families = _families(config.plain(family))
+    id_ = None if table is None else _table_id(config.plain(table), names)
     return [
         all_shown(iproute2.route_dict(route, names))
         for route in _call(kernel.routes, id_)
@@ -452,7 +455,8 @@ def reply_path(address, client, interface=None):
         salt '*' multihoming.reply_path 192.168.1.220 192.168.2.17
         salt '*' multihoming.reply_path 192.168.1.220 172.17.0.2 interface=docker0
     """
-    return _told(room("multihoming_ask").path_of_reply, address, client, interface)
+    given = config.plain([address, client, interface])
+    return _told(room("multihoming_ask").path_of_reply, *given)
 
 
 def diagnose(

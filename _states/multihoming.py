@@ -43,6 +43,7 @@ if "multihoming_host" in sys.modules and sys.modules["multihoming_host"].is_outd
         del sys.modules[_name]
 
 try:
+    import multihoming_config as config
     import multihoming_host as host
     import multihoming_look as look
     from multihoming_errors import ExpectedError
@@ -195,9 +196,11 @@ def interface_present(
         "rules": rules,
         "optional": optional,
     }
-    entry = {key: value for key, value in entry.items() if value is not None}
+    entry = config.plain({key: value for key, value in entry.items() if value is not None})
+    table, table_id, backend, take_over = config.plain([table, table_id, backend, take_over])
     ret = {"name": name, "result": True, "changes": {}, "comment": ""}
     try:
+        host.check_is_name(table)
         known = look.read_tables().ids
         if table_id is None and table not in known:
             return _unknown_table(ret, table)
@@ -232,6 +235,7 @@ def interface_absent(name, table=None, backend="auto"):
         eth1:
           multihoming.interface_absent: []
     """
+    table, backend = config.plain([table, backend])
     ret = {"name": name, "result": True, "changes": {}, "comment": ""}
     try:
         tables = [host.check_table_of(name, table)] if table else host.tables_of(name, backend)
@@ -257,7 +261,8 @@ def table_present(name, id):
           multihoming.table_present:
             - id: 201
     """
-    return _table(name, id, host.register_table, name, id)
+    id_ = config.plain(id)
+    return _table(name, id_, host.register_table, name, id_)
 
 
 def table_absent(name):

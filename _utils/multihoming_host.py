@@ -258,8 +258,15 @@ def tables_of(dev: str, backend_name: str = backend.AUTO) -> list[str]:
         return [name for name, id_ in seen.tables.owned.items() if (id_, dev) in recorded | guessed]
 
 
-def check_table_of(dev: str, table: str) -> str:
+def check_is_name(table: Any) -> None:
+    """Raise HostError where something else stands in the place of a table's name."""
+    if not isinstance(table, str):
+        raise HostError([f"table: {rt_tables.check_name(table)}"])
+
+
+def check_table_of(dev: str, table: Any) -> str:
     """Return a table's name; raises HostError when it is recorded as another interface's."""
+    check_is_name(table)
     with as_host_error():
         tables = look_.read_tables()
     id_ = tables.owned.get(table)

@@ -125,6 +125,47 @@ def test_a_bad_pillar_is_an_error_in_words(synced, servers, data):
     assert servers["alpha"].state() == before
 
 
+# Salt 3008 has lists and dictionaries of its own, which don't show what is in them.
+AS_WRITTEN = {
+    "tables: is a list; write names with their ids, like `gateway1: 201`, or {} for none",
+    "interfaces.eth1.table: ['uplink1'] is not a name; write the name of a table declared in "
+    "`tables`",
+    "interfaces.eth1.onlink: [{'a': [...]}] is not a boolean; write true or false",
+    "interfaces.eth1.uplink: unknown key; did you mean `onlink`?",
+    "backend: {'b': 'none'} is not known; write one of auto, network-scripts, none",
+}
+WRONG = {
+    "tables": [{"uplink1": 201}],
+    "interfaces": {
+        "eth1": {"table": ["uplink1"], "onlink": [{"a": [{"b": 1}]}], "uplink": {"a": 1}}
+    },
+    "backend": {"b": "none"},
+}
+IN_PYTHON = f"""#!py
+from collections import OrderedDict
+
+def ordered(value):
+    if isinstance(value, dict):
+        return OrderedDict((key, ordered(each)) for key, each in value.items())
+    return tuple(map(ordered, value)) if isinstance(value, list) else value
+
+def run():
+    return OrderedDict(multihoming=ordered({WRONG!r}))
+"""
+
+
+@pytest.mark.parametrize(
+    "text", [json.dumps({"multihoming": WRONG}), IN_PYTHON], ids=["yaml", "py"]
+)
+def test_messages_say_what_was_written(synced, text):
+    synced.pillar_text(text)
+    for said in (synced.run("multihoming.validate"), own_result(synced.states())["comment"]):
+        assert {*(said.splitlines() if isinstance(said, str) else said)} == AS_WRITTEN
+    argument = f"pillar={json.dumps({'multihoming': WRONG})}"
+    said = own_result(synced.states("test=True", argument))["comment"]
+    assert {*said.splitlines()} == AS_WRITTEN
+
+
 def test_functions_name_what_is_wrong_without_a_traceback(synced):
     synced.pillar(None)
     messages = synced.run("multihoming.validate")
