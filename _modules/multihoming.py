@@ -65,20 +65,12 @@ def __virtual__():
     return __virtualname__
 
 
-_ABSENT = "no `multihoming` pillar on this minion: the host is left alone"
-
-
 def _data(**given):
     """Return the pillar's ``multihoming`` with the given keys in place of its own.
 
     (None, False) without either.
     """
-    given = {key: config.plain(value) for key, value in given.items() if value is not None}
-    there = "multihoming" in __pillar__
-    pillar = config.plain(__pillar__.get("multihoming"))
-    if not given:
-        return pillar, there
-    return {**(pillar if isinstance(pillar, dict) else {}), **given}, True
+    return config.joined(__pillar__.get("multihoming"), "multihoming" in __pillar__, given)
 
 
 def _call(function, *args, **kwargs):
@@ -273,7 +265,8 @@ def validate(
     Return what is wrong with this minion's pillar, as a list of messages; empty when it is good.
 
     Each message names the key and says what to write instead. The host is looked at too: an
-    interface that is missing or down, a gateway outside of its subnets.
+    interface that is missing or down, a gateway outside of its subnets, a kernel setting that it
+    does not have.
 
     CLI Example:
 
@@ -374,7 +367,7 @@ def plan(
             interfaces='{eth1: {table: gateway1, gateway: 192.168.1.254}}'
     """
     data, there = _data(**_given(locals()))
-    return all_shown(_call(host.look, data).report) if there else _nothing([_ABSENT])
+    return all_shown(_call(host.look, data).report) if there else _nothing([host.ABSENT])
 
 
 def apply(
@@ -391,8 +384,8 @@ def apply(
     Make the host what the pillar says, verify it, and return what was done, as ``plan`` does.
 
     All or nothing: when a step fails, or the result does not hold, everything is put back and
-    an error raised. No network service is restarted. ``sysctl`` is checked here, and kept by the
-    state.
+    an error raised. No network service is restarted. ``sysctl`` is checked here as in ``plan``, and
+    kept by the state only.
 
     CLI Example:
 
@@ -401,7 +394,7 @@ def apply(
         salt '*' multihoming.apply
     """
     data, there = _data(**_given(locals()))
-    return all_shown(_call(host.apply, data).report) if there else _nothing([_ABSENT])
+    return all_shown(_call(host.apply, data).report) if there else _nothing([host.ABSENT])
 
 
 def reply_path(address, client, interface=None):

@@ -148,6 +148,23 @@ def _scalar(value: Any) -> Any:
     return int.__int__(value) if whole else value
 
 
+def joined(pillar: Any, there: bool, given: Mapping[str, Any]) -> tuple[Any, bool]:
+    """Return the pillar's ``multihoming`` with the given keys in place of its own, and if it is so.
+
+    there
+        Whether the pillar has it.
+    given
+        Key -> value; what is None is not given.
+
+    (None, False) without either.
+    """
+    pillar = plain(pillar)
+    given = {key: plain(value) for key, value in given.items() if value is not None}
+    if not given:
+        return pillar, there
+    return {**(pillar if isinstance(pillar, dict) else {}), **given}, True
+
+
 def parse(data: Any) -> tuple[Config, list[str]]:
     """Check the pillar's ``multihoming`` and return (config, errors).
 

@@ -76,6 +76,8 @@ class Work(NamedTuple):
         it.
     current, should
         What the kernel holds of what is ours, and what it should hold.
+    settings
+        Kernel settings that are kept besides, by Salt's own state.
     """
 
     goal: Goal
@@ -86,6 +88,7 @@ class Work(NamedTuple):
     report: Mapping[str, Any]
     current: _RoutesAndRules
     should: _RoutesAndRules
+    settings: Mapping[str, str] = {}
 
     @property
     def pending(self) -> bool:
