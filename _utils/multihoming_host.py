@@ -68,8 +68,25 @@ def _look(data: Any, scope: frozenset[str] | None) -> Work:
     refused = files.refused(edit.place for edit in done.edits if edit.place.startswith("/"))
     if refused:
         raise HostError(refused)
-    report = {**done.report, "notes": [*done.report["notes"], *skipped]}
+    notes = [*done.report["notes"], *skipped, *_gone_at_reboot(done)]
+    report = {**done.report, "notes": notes}
     return done._replace(report=report, settings=settings)
+
+
+def _gone_at_reboot(done: Work) -> list[str]:
+    """Return which of our files nothing will load, as notes; ``diagnose`` has them all."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for name, kept in done.seen.kept.items():
+        places = work.places(done, name) if kept.unloaded else []
+        places += [edit.place for edit in done.edits if edit.writer == name and edit.after]
+        gone = [edit.place for edit in done.edits if edit.writer == name and edit.after is None]
+        wanted = [place for place in dict.fromkeys(places) if place not in gone]
+        for place, reason in backend.named(name).unloaded(wanted).items():
+            reasons.setdefault(reason, []).append(place)
+    return [
+        f"gone at reboot, as nothing will load {', '.join(places)}: {why}; remedy: {remedy}"
+        for (why, remedy), places in reasons.items()
+    ]
 
 
 class Keeper(NamedTuple):

@@ -270,6 +270,13 @@ def lines_of(seen: Seen, names: Mapping[str, int]) -> list[backend_.Line]:
     ]
 
 
+def places(done: Work, name: str) -> list[str]:
+    """Return where a backend has lines that are ours."""
+    ids = {**done.seen.tables.ids, **done.goal.tables}
+    lines = backend_.named(name).lines(done.seen.kept[name], ids)
+    return [line.place for line in lines if line.item and line.item in done.goal.ours]
+
+
 def _check_places(ours: rules.Ours, live: Iterable[model.Rule]) -> None:
     """Check that nobody else's rule stands where one of ours has to be.
 
