@@ -60,9 +60,7 @@ def _look(data: Any, scope: frozenset[str] | None) -> Work:
     wanted, errors = config.parse(data)
     if not isinstance(data, Mapping) or not data:
         raise HostError(errors)
-    optional = [name for name, each in wanted.interfaces.items() if each.optional]
-    settings, skipped = sysctl.present(wanted.sysctl, optional)
-    errors += sysctl.problems(settings)
+    settings, skipped = settings_of(wanted, errors)
     seen = look_.look(wanted, scope, errors)
     done = work.decide(wanted, seen, scope, errors)
     refused = files.refused(edit.place for edit in done.edits if edit.place.startswith("/"))
@@ -71,6 +69,18 @@ def _look(data: Any, scope: frozenset[str] | None) -> Work:
     notes = [*done.report["notes"], *skipped, *_gone_at_reboot(done)]
     report = {**done.report, "notes": notes}
     return done._replace(report=report, settings=settings)
+
+
+def settings_of(wanted: config.Config, errors: list[str]) -> tuple[dict[str, str], list[str]]:
+    """Return the kernel settings that can be kept on this host, and notes.
+
+    errors
+        Gets a message for each that can't.
+    """
+    optional = [name for name, each in wanted.interfaces.items() if each.optional]
+    settings, skipped = sysctl.present(wanted.sysctl, optional)
+    errors += sysctl.problems(settings)
+    return settings, skipped
 
 
 def _gone_at_reboot(done: Work) -> list[str]:

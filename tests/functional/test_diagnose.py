@@ -658,6 +658,38 @@ def test_an_invalid_pillar_is_a_finding_and_the_host_is_looked_at(healthy, diagn
     assert any("tabel" in line for line in findings["pillar-invalid"][0]["evidence"])
 
 
+def test_a_pillar_that_no_manager_would_keep(healthy, diagnose):
+    path = SCRIPTS.rename(SCRIPTS.with_name("elsewhere"))
+    try:
+        assert "pillar-invalid" not in diagnose()
+        (finding,) = diagnose(pillar())["pillar-invalid"]
+        (line,) = finding["evidence"]
+        assert line.startswith("backend: no network manager that is supported was found")
+        assert "pillar-invalid" not in diagnose({**pillar(), "backend": "none"})
+        own = pillar(backend="none")
+        assert "pillar-invalid" not in diagnose(own)
+        (finding,) = diagnose({**own, **two_of(own)})["pillar-invalid"]
+        assert finding["evidence"][0].startswith("interfaces.eth0.backend: no network manager")
+        (finding,) = diagnose({"tables": {}, "interfaces": {}})["pillar-invalid"]
+        assert finding["severity"] == "error"
+    finally:
+        path.rename(SCRIPTS)
+
+
+def two_of(whole):
+    """Return the tables and interfaces of a pillar, and eth0's."""
+    return {
+        "tables": {**whole["tables"], "gateway0": 200},
+        "interfaces": {**whole["interfaces"], "eth0": {"table": "gateway0"}},
+    }
+
+
+def test_a_pillar_with_a_kernel_setting_that_is_not_there(healthy, diagnose):
+    whole = {**pillar(), "sysctl": {"net.ipv4.ip_foward": 1}}
+    (finding,) = diagnose(whole)["pillar-invalid"]
+    assert "did you mean `net.ipv4.ip_forward`?" in finding["evidence"][0]
+
+
 def test_keys_may_come_as_arguments(server, diagnose):
     assert "no-policy" in diagnose(**pillar())
 
