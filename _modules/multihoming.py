@@ -544,7 +544,7 @@ def diagram(
         room("multihoming_picture").draw,
         format,
         *_data(**arguments),
-        __grains__.get("host", "this host"),
+        __opts__["id"],
     )
 
 
