@@ -343,6 +343,9 @@ def plan(
     """
     Return what ``apply`` would do, without doing it. All values are empty when there is nothing.
 
+    The pillar is the one in the minion's memory. After an edit on the master that is the old one
+    until ``saltutil.refresh_pillar`` has run.
+
     commands
         The exact ``ip`` lines, in order.
 
@@ -386,6 +389,10 @@ def apply(
     All or nothing: when a step fails, or the result does not hold, everything is put back and
     an error raised. No network service is restarted. ``sysctl`` is checked here as in ``plan``, and
     kept by the state only.
+
+    The pillar is the one in the minion's memory. After an edit on the master that is the old one
+    until ``saltutil.refresh_pillar`` has run, and what the old one says, like a gateway that the
+    edit replaced, comes back. ``state.apply`` fetches the new one by itself.
 
     CLI Example:
 
