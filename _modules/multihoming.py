@@ -260,6 +260,7 @@ def validate(
     sysctl=None,
     backend=None,
     take_over=None,
+    words=False,
 ):
     """
     Return what is wrong with this minion's pillar, as a list of messages; empty when it is good.
@@ -268,15 +269,33 @@ def validate(
     interface that is missing or down, a gateway outside of its subnets, a kernel setting that it
     does not have.
 
+    The exit status of ``salt-call --retcode-passthrough`` is 2 when anything is wrong, else 0;
+    ``salt.function`` in an orchestration fails by it.
+
+    words
+        Return one text for people instead: the messages, a line each, or that it is valid.
+
     CLI Example:
 
     .. code-block:: bash
 
         salt '*' multihoming.validate
+        salt '*' multihoming.validate words=true
     """
-    data, there = _data(**_given(locals()))
-    if not there:
-        return []
+    arguments = _given(locals())
+    words = arguments.pop("words")
+    data, there = _data(**arguments)
+    errors = _errors(data) if there else []
+    __context__["retcode"] = 2 if errors else 0
+    if not words:
+        return errors
+    return "\n".join(errors) or (_VALID if there else host.ABSENT)
+
+
+_VALID = "valid: the pillar `multihoming` can be applied on this minion"
+
+
+def _errors(data):
     try:
         host.look(data)
     except HostError as err:
@@ -468,6 +487,7 @@ def diagnose(
     sysctl=None,
     backend=None,
     take_over=None,
+    severity=None,
 ):
     """
     Return what is wrong with this host's routing, as a list of findings, the worst first.
@@ -499,15 +519,22 @@ def diagnose(
     The exit status of ``salt-call --retcode-passthrough`` follows the worst: 2 for an error, 1
     for a warning, else 0.
 
+    severity
+        Return only what is this bad or worse, and let the exit status follow that: ``error``, or
+        ``warning`` for errors and warnings.
+
     CLI Example:
 
     .. code-block:: bash
 
         salt '*' multihoming.diagnose
+        salt '*' multihoming.diagnose severity=error
         salt-call --retcode-passthrough multihoming.diagnose
     """
-    data, there = _data(**_given(locals()))
-    found = _call(room("multihoming_ask").findings, data, there)
+    arguments = _given(locals())
+    severity = arguments.pop("severity")
+    data, there = _data(**arguments)
+    found = _call(room("multihoming_ask").findings, data, there, config.plain(severity))
     severities = {finding.severity for finding in found}
     __context__["retcode"] = 2 if "error" in severities else 1 if "warning" in severities else 0
     return [all_shown(finding.as_dict()) for finding in found]

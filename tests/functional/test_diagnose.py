@@ -13,6 +13,7 @@ import yaml
 from article import ADDRESS, ADDRESS6, BY_HAND, NOTHING, by_hand, pillar
 from minion import NO_PILLAR
 from network import entered, first_article, second_article, server_with_nics
+from salt.exceptions import CommandExecutionError
 from traffic import ping
 
 SCRIPTS = Path("/etc/sysconfig/network-scripts")
@@ -707,3 +708,25 @@ def test_the_exit_status_follows_the_worst(minion, healthy):
     assert status() == 1
     append("rule-eth1", "from 10.1.1.1 table nowhere priority 5")
     assert status() == 2
+
+
+def test_only_what_is_bad_enough_is_told(minion, healthy):
+    modules = minion.modules()
+    diagnose = modules["multihoming.diagnose"]
+
+    def told(**severity):
+        found = {finding["severity"] for finding in diagnose(**severity)}
+        return found, modules.pack["__context__"]["retcode"]
+
+    by_hand(healthy, f"rule add from {ADDRESS} table 201 priority 20001")
+    assert told() == told(severity="info") == told(severity="warning") == ({"warning"}, 1)
+    assert told(severity="error") == (set(), 0)
+    append("rule-eth1", "from 10.1.1.1 table nowhere priority 5")
+    assert told() == told(severity="warning") == ({"error", "warning"}, 2)
+    assert told(severity="error") == ({"error"}, 2)
+
+
+@pytest.mark.parametrize("severity", ["fatal", "", 2, ["error"]])
+def test_another_severity_is_refused(minion, server, severity):
+    with pytest.raises(CommandExecutionError, match="write one of error, warning, info"):
+        minion.call("diagnose", severity=severity)

@@ -168,13 +168,23 @@ def test_messages_say_what_was_written(synced, text):
 
 def test_functions_name_what_is_wrong_without_a_traceback(synced):
     synced.pillar(None)
-    messages = synced.run("multihoming.validate")
-    assert len(messages) == 1
+    done = synced.raw("multihoming.validate")
+    messages = json.loads(done.stdout)["local"]
+    assert (done.returncode, len(messages)) == (2, 1)
     for function in ("plan", "apply", "desired"):
         done = synced.raw(f"multihoming.{function}")
         assert done.returncode != 0
         assert "Traceback" not in done.stdout + done.stderr
         assert messages[0] in done.stdout + done.stderr
+
+
+def test_a_good_pillar_is_valid_in_words_and_by_the_exit_status(synced):
+    done = synced.raw("multihoming.validate", "words=true")
+    assert (done.returncode, json.loads(done.stdout)["local"][:7]) == (0, "valid: ")
+    assert synced.run("multihoming.validate") == []
+    synced.pillar({"tables": {}})
+    done = synced.raw("multihoming.validate", "words=true")
+    assert (done.returncode, "interfaces: is missing" in done.stdout) == (2, True)
 
 
 def test_the_exit_status_follows_the_worst_finding(synced, servers):
