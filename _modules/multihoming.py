@@ -43,6 +43,7 @@ try:
     from multihoming_lazy import room
     from multihoming_numbers import FAMILIES, RESERVED_TABLES, U32
     from multihoming_text import all_shown, shown
+    from multihoming_version import VERSION
 
     MISSING = None
 except ImportError as err:
@@ -88,6 +89,19 @@ def _told(function, *args, **kwargs):
 
 def _nothing(notes):
     return {"commands": [], "files": {}, "interfaces": {}, "tables": {}, "notes": notes}
+
+
+def version():
+    """
+    Return the version of this package, as it is synced to this minion.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' multihoming.version
+    """
+    return VERSION
 
 
 def list_tables():

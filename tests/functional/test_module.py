@@ -52,6 +52,11 @@ def test_everything_is_synced(minion):
         assert set(minion.synced[kind]) == {f"{kind}.{file.stem}" for file in files}
 
 
+def test_the_version_is_that_of_the_checkout(reading):
+    path = Path(__file__).parents[2] / "_utils/multihoming_version.py"
+    assert path.read_text().endswith(f'\nVERSION = "{reading("version")}"\n')
+
+
 # --- tables -----------------------------------------------------------------------------------
 
 

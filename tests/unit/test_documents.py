@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import textwrap
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -16,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 EXAMPLE = (ROOT / "pillar.example").read_text()
 PROJECT = (ROOT / "pyproject.toml").read_text()
+VERSION = "_utils/multihoming_version.py"
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
 
@@ -332,14 +334,25 @@ def texts():
 
 
 def test_the_version_stands_in_one_place():
-    (version,) = found(r'^version = "(.+)"$', PROJECT)
+    (version,) = found(r'^VERSION = "(.+)"$', (ROOT / VERSION).read_text())
     whole = re.compile(rf"(?<![\d.]){re.escape(version)}(?![\d.])")
-    places = [path.name for path, text in texts() for _ in whole.finditer(text)]
-    assert places == ["pyproject.toml"]
+    places = [path for path, text in texts() for _ in whole.finditer(text)]
+    assert places == [ROOT / VERSION]
+
+
+def test_a_release_sets_the_version(tmp_path):
+    """By the very command of the Makefile."""
+    (command,) = found(r"\$\(if \$\(VERSION\),(sed .*)\)$", MAKEFILE)
+    (tmp_path / VERSION).parent.mkdir()
+    (tmp_path / VERSION).write_text((ROOT / VERSION).read_text())
+    subprocess.run(
+        ["sh", "-c", command.replace("$(VERSION)", "12.34.56")], cwd=tmp_path, check=True
+    )
+    assert found(r'^VERSION = "(.+)"$', (tmp_path / VERSION).read_text()) == ["12.34.56"]
 
 
 def test_the_newest_release_of_the_changelog_is_the_version():
-    (version,) = found(r'^version = "(.+)"$', PROJECT)
+    (version,) = found(r'^VERSION = "(.+)"$', (ROOT / VERSION).read_text())
     releases = found(r"^## (.+) \(\d{4}-\d\d-\d\d\)$", CHANGELOG)
     assert releases == found(r"^## (\S+)", CHANGELOG)
     assert releases[0] == version
