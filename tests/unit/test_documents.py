@@ -9,7 +9,9 @@ import textwrap
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import multihoming_backend as backend
 import multihoming_config as config
+import multihoming_kernel as kernel
 import pytest
 import yaml
 
@@ -117,6 +119,22 @@ def test_the_readmes_pillars_are_good():
     pillars = [each["multihoming"] for each in pillars if "multihoming" in each]
     assert len(pillars) > 1
     assert [config.parse(pillar)[1] for pillar in pillars] == [[] for _ in pillars]
+
+
+def test_the_table_of_distributions_has_backends_and_versions_as_the_code():
+    rows = table("distribution", "its network manager", "`backend`", "its iproute2", "Salt")
+    backends = {name for row in rows for name in code(row[2])}
+    assert backends == {*backend.BACKENDS}
+    (needed,) = found(r"iproute2 ([\d.]+) or newer", README)
+    assert f"iproute2 {needed}" == kernel.NEEDED
+    for row in rows:
+        oldest = min(numbers(version) for version in re.findall(r"(?<!\()\d+(?:\.\d+)+", row[3]))
+        assert (oldest < numbers(needed)) == ("too old" in row[3]), row
+        assert set(code(row[2])) <= {"none"} or "network scripts" in row[1], row
+
+
+def numbers(version):
+    return [*map(int, version.split("."))]
 
 
 # --- functions and states ---------------------------------------------------------------------
