@@ -61,9 +61,9 @@ format: $(READY)
 	$(VENV)/bin/ruff check --fix $(SOURCES)
 	$(VENV)/bin/ruff format $(SOURCES)
 
-# The version stands in pyproject.toml alone.
+# The version stands there alone.
 changelog: $(READY)
-	$(if $(VERSION),sed -i 's/^version = .*/version = "$(VERSION)"/' pyproject.toml)
+	$(if $(VERSION),sed -i 's/^VERSION = .*/VERSION = "$(VERSION)"/' _utils/multihoming_version.py)
 	$(VENV)/bin/towncrier build $(if $(VERSION),--yes --version $(VERSION),--draft --version next)
 
 $(READY): pyproject.toml tests/setup.sh

@@ -33,6 +33,7 @@ if "multihoming_host" in sys.modules and sys.modules["multihoming_host"].is_outd
         del sys.modules[_name]
 
 try:
+    import multihoming_config as config
     import multihoming_host as host
     import multihoming_iproute2 as iproute2
     import multihoming_kernel as kernel
@@ -42,6 +43,7 @@ try:
     from multihoming_lazy import room
     from multihoming_numbers import FAMILIES, RESERVED_TABLES, U32
     from multihoming_text import all_shown, shown
+    from multihoming_version import VERSION
 
     MISSING = None
 except ImportError as err:
@@ -61,20 +63,12 @@ def __virtual__():
     return __virtualname__
 
 
-_ABSENT = "no `multihoming` pillar on this minion: the host is left alone"
-
-
 def _data(**given):
     """Return the pillar's ``multihoming`` with the given keys in place of its own.
 
     (None, False) without either.
     """
-    given = {key: value for key, value in given.items() if value is not None}
-    there = "multihoming" in __pillar__
-    pillar = __pillar__.get("multihoming")
-    if not given:
-        return pillar, there
-    return {**(pillar if isinstance(pillar, dict) else {}), **given}, True
+    return config.joined(__pillar__.get("multihoming"), "multihoming" in __pillar__, given)
 
 
 def _call(function, *args, **kwargs):
@@ -92,6 +86,19 @@ def _told(function, *args, **kwargs):
 
 def _nothing(notes):
     return {"commands": [], "files": {}, "interfaces": {}, "tables": {}, "notes": notes}
+
+
+def version():
+    """
+    Return the version of this package, as it is synced to this minion.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' multihoming.version
+    """
+    return VERSION
 
 
 def list_tables():
@@ -130,7 +137,8 @@ def set_table(name, id):
 
         salt '*' multihoming.set_table gateway1 201
     """
-    return all_shown(host.all_diffs(_call(host.commit_table, host.register_table, name, id)))
+    given = config.plain([name, id])
+    return all_shown(host.all_diffs(_call(host.commit_table, host.register_table, *given)))
 
 
 def delete_table(name):
@@ -148,7 +156,8 @@ def delete_table(name):
 
         salt '*' multihoming.delete_table gateway1
     """
-    return all_shown(host.all_diffs(_call(host.commit_table, host.release_table, name)))
+    given = config.plain(name)
+    return all_shown(host.all_diffs(_call(host.commit_table, host.release_table, given)))
 
 
 def list_rules(family=None):
@@ -171,7 +180,7 @@ def list_rules(family=None):
     rules = _call(kernel.read).rules
     return [
         all_shown(iproute2.rule_dict(rule, names))
-        for number in _families(family)
+        for number in _families(config.plain(family))
         for rule in rules[number]
     ]
 
@@ -196,8 +205,8 @@ def list_routes(table=None, family=None):
         salt '*' multihoming.list_routes gateway1
     """
     names = _table_names()
-    families = _families(family)
-    id_ = None if table is None else _table_id(table, names)
+    families = _families(config.plain(family))
+    id_ = None if table is None else _table_id(config.plain(table), names)
     return [
         all_shown(iproute2.route_dict(route, names))
         for route in _call(kernel.routes, id_)
@@ -262,22 +271,42 @@ def validate(
     sysctl=None,
     backend=None,
     take_over=None,
+    words=False,
 ):
     """
     Return what is wrong with this minion's pillar, as a list of messages; empty when it is good.
 
     Each message names the key and says what to write instead. The host is looked at too: an
-    interface that is missing or down, a gateway outside of its subnets.
+    interface that is missing or down, a gateway outside of its subnets, a kernel setting that it
+    does not have.
+
+    The exit status of ``salt-call --retcode-passthrough`` is 2 when anything is wrong, else 0;
+    ``salt.function`` in an orchestration fails by it.
+
+    words
+        Return one text for people instead: the messages, a line each, or that it is valid.
 
     CLI Example:
 
     .. code-block:: bash
 
         salt '*' multihoming.validate
+        salt '*' multihoming.validate words=true
     """
-    data, there = _data(**_given(locals()))
-    if not there:
-        return []
+    arguments = _given(locals())
+    words = arguments.pop("words")
+    data, there = _data(**arguments)
+    errors = _errors(data) if there else []
+    __context__["retcode"] = 2 if errors else 0
+    if not words:
+        return errors
+    return "\n".join(errors) or (_VALID if there else host.ABSENT)
+
+
+_VALID = "valid: the pillar `multihoming` can be applied on this minion"
+
+
+def _errors(data):
     try:
         host.look(data)
     except HostError as err:
@@ -344,6 +373,9 @@ def plan(
     """
     Return what ``apply`` would do, without doing it. All values are empty when there is nothing.
 
+    The pillar is the one in the minion's memory. After an edit on the master that is the old one
+    until ``saltutil.refresh_pillar`` has run.
+
     commands
         The exact ``ip`` lines, in order.
 
@@ -368,7 +400,7 @@ def plan(
             interfaces='{eth1: {table: gateway1, gateway: 192.168.1.254}}'
     """
     data, there = _data(**_given(locals()))
-    return all_shown(_call(host.look, data).report) if there else _nothing([_ABSENT])
+    return all_shown(_call(host.look, data).report) if there else _nothing([host.ABSENT])
 
 
 def apply(
@@ -385,8 +417,12 @@ def apply(
     Make the host what the pillar says, verify it, and return what was done, as ``plan`` does.
 
     All or nothing: when a step fails, or the result does not hold, everything is put back and
-    an error raised. No network service is restarted. ``sysctl`` is checked here, and kept by the
-    state.
+    an error raised. No network service is restarted. ``sysctl`` is checked here as in ``plan``, and
+    kept by the state only.
+
+    The pillar is the one in the minion's memory. After an edit on the master that is the old one
+    until ``saltutil.refresh_pillar`` has run, and what the old one says, like a gateway that the
+    edit replaced, comes back. ``state.apply`` fetches the new one by itself.
 
     CLI Example:
 
@@ -395,7 +431,7 @@ def apply(
         salt '*' multihoming.apply
     """
     data, there = _data(**_given(locals()))
-    return all_shown(_call(host.apply, data).report) if there else _nothing([_ABSENT])
+    return all_shown(_call(host.apply, data).report) if there else _nothing([host.ABSENT])
 
 
 def reply_path(address, client, interface=None):
@@ -449,7 +485,8 @@ def reply_path(address, client, interface=None):
         salt '*' multihoming.reply_path 192.168.1.220 192.168.2.17
         salt '*' multihoming.reply_path 192.168.1.220 172.17.0.2 interface=docker0
     """
-    return _told(room("multihoming_ask").path_of_reply, address, client, interface)
+    given = config.plain([address, client, interface])
+    return _told(room("multihoming_ask").path_of_reply, *given)
 
 
 def diagnose(
@@ -461,6 +498,7 @@ def diagnose(
     sysctl=None,
     backend=None,
     take_over=None,
+    severity=None,
 ):
     """
     Return what is wrong with this host's routing, as a list of findings, the worst first.
@@ -492,15 +530,22 @@ def diagnose(
     The exit status of ``salt-call --retcode-passthrough`` follows the worst: 2 for an error, 1
     for a warning, else 0.
 
+    severity
+        Return only what is this bad or worse, and let the exit status follow that: ``error``, or
+        ``warning`` for errors and warnings.
+
     CLI Example:
 
     .. code-block:: bash
 
         salt '*' multihoming.diagnose
+        salt '*' multihoming.diagnose severity=error
         salt-call --retcode-passthrough multihoming.diagnose
     """
-    data, there = _data(**_given(locals()))
-    found = _call(room("multihoming_ask").findings, data, there)
+    arguments = _given(locals())
+    severity = arguments.pop("severity")
+    data, there = _data(**arguments)
+    found = _call(room("multihoming_ask").findings, data, there, config.plain(severity))
     severities = {finding.severity for finding in found}
     __context__["retcode"] = 2 if "error" in severities else 1 if "warning" in severities else 0
     return [all_shown(finding.as_dict()) for finding in found]
@@ -544,7 +589,7 @@ def diagram(
         room("multihoming_picture").draw,
         format,
         *_data(**arguments),
-        __grains__.get("host", "this host"),
+        __opts__["id"],
     )
 
 

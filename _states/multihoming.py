@@ -43,9 +43,10 @@ if "multihoming_host" in sys.modules and sys.modules["multihoming_host"].is_outd
         del sys.modules[_name]
 
 try:
+    import multihoming_config as config
     import multihoming_host as host
     import multihoming_look as look
-    from multihoming_errors import ExpectedError
+    from multihoming_errors import ExpectedError, HostError
     from multihoming_text import all_shown
 
     MISSING = None
@@ -102,7 +103,8 @@ def managed(
         The interface whose gateway main's default route uses. By default main is left as it is.
 
     sysctl
-        Kernel settings, kept with ``sysctl.present``.
+        Kernel settings, kept with ``sysctl.present`` once all else holds. When one is refused,
+        all is put back.
 
     backend
         ``auto`` (default), ``network-scripts`` or ``none``.
@@ -130,12 +132,16 @@ def managed(
         "take_over": take_over,
     }
     ret = {"name": name, "result": True, "changes": {}, "comment": ""}
+    there = "multihoming" in __pillar__
+    data, there = config.joined(__pillar__.get("multihoming"), there, given)
+    if not there:
+        return {**ret, "comment": host.ABSENT}
     try:
-        report = __salt__["multihoming.plan" if __opts__["test"] else "multihoming.apply"](**given)
-    except CommandExecutionError as err:
+        done, kept = _foretold(data) if __opts__["test"] else _done(data)
+    except ExpectedError as err:
         return {**ret, "result": False, "comment": str(err)}
-    _report(ret, report)
-    return _settings(ret, _sysctl(sysctl))
+    _report(ret, all_shown(done.report))
+    return _settings(ret, done.settings, kept)
 
 
 def interface_present(
@@ -202,9 +208,11 @@ def interface_present(
         "optional": optional,
         "device": device,
     }
-    entry = {key: value for key, value in entry.items() if value is not None}
+    entry = config.plain({key: value for key, value in entry.items() if value is not None})
+    table, table_id, backend, take_over = config.plain([table, table_id, backend, take_over])
     ret = {"name": name, "result": True, "changes": {}, "comment": ""}
     try:
+        host.check_is_name(table)
         known = look.read_tables().ids
         if table_id is None and table not in known:
             return _unknown_table(ret, table)
@@ -239,6 +247,7 @@ def interface_absent(name, table=None, backend="auto"):
         eth1:
           multihoming.interface_absent: []
     """
+    table, backend = config.plain([table, backend])
     ret = {"name": name, "result": True, "changes": {}, "comment": ""}
     try:
         tables = [host.check_table_of(name, table)] if table else host.tables_of(name, backend)
@@ -264,7 +273,8 @@ def table_present(name, id):
           multihoming.table_present:
             - id: 201
     """
-    return _table(name, id, host.register_table, name, id)
+    id_ = config.plain(id)
+    return _table(name, id_, host.register_table, name, id_)
 
 
 def table_absent(name):
@@ -342,23 +352,39 @@ def _report(ret, report):
     return ret
 
 
-def _sysctl(given):
-    pillar = __pillar__.get("multihoming")
-    return given or (pillar.get("sysctl") if isinstance(pillar, dict) else None) or {}
+def _foretold(data):
+    """Return what would be done, and what Salt's own state says of each kernel setting."""
+    done = host.look(data)
+    return done, [_keep(key, value) for key, value in done.settings.items()]
 
 
-def _settings(ret, settings):
-    """Keep kernel settings with Salt's own state, and add what it says to ``ret``."""
-    for key, value in settings.items():
+def _done(data):
+    """Do it, and return the same."""
+    kept = []
+
+    def keep(settings):
+        kept.extend(_keep(key, value) for key, value in settings.items())
+
+    keeper = host.Keeper(__salt__["sysctl.default_config"](), keep)
+    return host.apply(data, keeper=keeper), kept
+
+
+def _keep(key, value):
+    """Return what Salt's own state says of a kernel setting; raises HostError when it fails."""
+    try:
         outcome = __states__["sysctl.present"](name=key, value=value)
-        if outcome["result"] is False:
-            ret["result"] = False
-        elif outcome["changes"] or outcome["result"] is None:
-            ret["changes"].setdefault("sysctl", {})[key] = str(value)
-            ret["result"] = (
-                None if __opts__["test"] and ret["result"] is not False else ret["result"]
-            )
-        else:
-            continue
-        ret["comment"] += f"\n{outcome['comment']}"
+    except (CommandExecutionError, OSError, ValueError) as err:
+        raise HostError([f"sysctl.{key}: {err}"]) from err
+    if outcome["result"] is False:
+        raise HostError([f"sysctl.{key}: {outcome['comment']}"])
+    return outcome
+
+
+def _settings(ret, settings, outcomes):
+    """Add to ``ret`` what has become of kernel settings."""
+    for (key, value), outcome in zip(settings.items(), outcomes, strict=True):
+        if outcome["changes"] or outcome["result"] is None:
+            ret["changes"].setdefault("sysctl", {})[key] = value
+            ret["result"] = None if __opts__["test"] else ret["result"]
+            ret["comment"] += f"\n{outcome['comment']}"
     return ret

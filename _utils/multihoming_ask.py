@@ -20,10 +20,11 @@ import multihoming_look as look
 import multihoming_model as model
 import multihoming_reply_path as reply_path
 import multihoming_rt_tables as rt_tables
+import multihoming_values as values
 import multihoming_work as work
 from multihoming_backend import AUTO, NONE, Kept, Said, named
 from multihoming_errors import ContentError, HostError, as_host_error
-from multihoming_finding import Finding
+from multihoming_finding import SEVERITIES, Finding
 from multihoming_model import Found
 from multihoming_numbers import PEOPLES, RESERVED_TABLES
 
@@ -73,15 +74,21 @@ def _request(asked: reply_path.Flow, arrives: str | None) -> model.Answer | None
     return kernel.route_get([reply_path.ask_request(asked, arrives)])[0]
 
 
-def findings(data: Any, there: bool) -> list[Finding]:
+def findings(data: Any, there: bool, severity: Any = None) -> list[Finding]:
     """Return what is wrong with this host, the worst first; see ``multihoming.diagnose``.
 
     data, there
         The pillar's ``multihoming``, and whether there is one.
+    severity
+        The least that is returned; None for all.
 
-    Raises HostError when the host can't be looked at.
+    Raises HostError when there is no such severity, or the host can't be looked at.
     """
-    return examine_.examine(data, there)[1]
+    if severity is not None and severity not in SEVERITIES:
+        ways = ", ".join(SEVERITIES)
+        raise HostError([f"severity: {values.show(severity)} is not known; write one of {ways}"])
+    asked = SEVERITIES[: SEVERITIES.index(severity or SEVERITIES[-1]) + 1]
+    return [each for each in examine_.examine(data, there)[1] if each.severity in asked]
 
 
 # --- what is there already --------------------------------------------------------------------

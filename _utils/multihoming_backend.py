@@ -143,6 +143,12 @@ class Backend(Protocol):
         Raises FileError or BackendError when something can't be read.
         """
 
+    def unloaded(self, places: Iterable[str]) -> Mapping[str, tuple[str, str]]:
+        """Look which places the manager would make nothing of: place -> why, and the remedy.
+
+        They need not be there yet.
+        """
+
     def lines(self, kept: Kept, tables: Mapping[str, int]) -> Sequence[Line]:
         """Return the routes and rules in it, in the manager's order.
 

@@ -97,7 +97,7 @@ def look(devices: Iterable[str], default: bool = False) -> Kept:
     paths += [ifcfg.NETWORK] if with_ifcfg else []
     texts = {path: text for path in paths if (text := files.read(path)) is not None}
     found, unreadable = ifcfg.interfaces(texts, devices) if devices else ({}, {})
-    return Kept(texts, found, unreadable, _unloaded(filter(device, texts)))
+    return Kept(texts, found, unreadable, unloaded(filter(device, texts)))
 
 
 def _is_read(name: str, with_ifcfg: bool) -> bool:
@@ -106,7 +106,7 @@ def _is_read(name: str, with_ifcfg: bool) -> bool:
     return with_ifcfg and ifcfg.is_ifcfg(name)
 
 
-def _unloaded(paths: Iterable[str]) -> dict[str, tuple[str, str]]:
+def unloaded(paths: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Return path -> why nothing loads a route or rule file, and the remedy."""
     if os.path.isdir(_NETWORKMANAGER):
         has_dispatcher = any(map(os.path.exists, _DISPATCHERS))

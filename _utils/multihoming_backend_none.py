@@ -25,6 +25,11 @@ def look(_devices: Iterable[str], _default: bool = False) -> Kept:
     return Kept()
 
 
+def unloaded(_places: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Return that there is nothing to load."""
+    return {}
+
+
 def lines(_kept: Kept, _tables: Mapping[str, int]) -> list[Line]:
     """Return no lines."""
     return []

@@ -136,6 +136,58 @@ class Config(NamedTuple):
     take_over: bool = False
 
 
+def plain(data: Any) -> Any:
+    """Return what Salt hands on as the plain types that people think of.
+
+    Salt 3008 has lists and dictionaries of its own, whose values are shown as ``**********``; older
+    ones have OrderedDict; and pillars in Python have what they like. What contains itself may do
+    so.
+    """
+    made: dict[int, tuple[Any, Any]] = {}
+    todo: list[tuple[Any, Any]] = []
+
+    def copy(value: Any) -> Any:
+        if not isinstance(value, Mapping | list | tuple):
+            return _scalar(value)
+        if id(value) not in made:
+            made[id(value)] = (value, {} if isinstance(value, Mapping) else [])
+            todo.append(made[id(value)])
+        return made[id(value)][1]
+
+    found = copy(data)
+    while todo:
+        value, empty = todo.pop()
+        if isinstance(value, Mapping):
+            empty.update((_scalar(key), copy(each)) for key, each in value.items())
+        else:
+            empty.extend(map(copy, value))
+    return found
+
+
+def _scalar(value: Any) -> Any:
+    if isinstance(value, str):
+        return str.__str__(value)
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return int.__int__(value) if whole else value
+
+
+def joined(pillar: Any, there: bool, given: Mapping[str, Any]) -> tuple[Any, bool]:
+    """Return the pillar's ``multihoming`` with the given keys in place of its own, and if it is so.
+
+    there
+        Whether the pillar has it.
+    given
+        Key -> value; what is None is not given.
+
+    (None, False) without either.
+    """
+    pillar = plain(pillar)
+    given = {key: plain(value) for key, value in given.items() if value is not None}
+    if not given:
+        return pillar, there
+    return {**(pillar if isinstance(pillar, dict) else {}), **given}, True
+
+
 def parse(data: Any) -> tuple[Config, list[str]]:
     """Check the pillar's ``multihoming`` and return (config, errors).
 

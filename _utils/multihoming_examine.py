@@ -13,6 +13,7 @@ from typing import Any
 import multihoming_backend as backend
 import multihoming_config as config
 import multihoming_diagnose as diagnose
+import multihoming_host as host
 import multihoming_kernel as kernel
 import multihoming_look as look
 import multihoming_neighbours as neighbours
@@ -48,6 +49,9 @@ def examine(data: Any, there: bool) -> tuple[Survey, list[Finding]]:
     with as_host_error():
         wanted, errors = config.parse(data) if there else (config.Config(), [])
         taken = take(look.read_tables().ids, wanted)
+        if there and isinstance(data, Mapping) and data:
+            errors += look.unkept(wanted, taken.links)
+            host.settings_of(wanted, errors)
         found = [diagnose.invalid_pillar(errors)] if errors else []
         return taken, found + diagnose.findings(taken)
 

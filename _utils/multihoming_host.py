@@ -11,7 +11,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import multihoming_backend as backend
 import multihoming_checkpoint as checkpoint
@@ -21,6 +21,7 @@ import multihoming_iproute2 as iproute2
 import multihoming_kernel as kernel
 import multihoming_look as look_
 import multihoming_rt_tables as rt_tables
+import multihoming_sysctl as sysctl
 import multihoming_work as work
 from multihoming_edit import FILES, FOLDER, Edit, diff
 from multihoming_errors import ExpectedError, HostError, as_host_error
@@ -29,6 +30,7 @@ from multihoming_work import Work, is_record
 
 log = logging.getLogger(__name__)
 
+ABSENT = "no `multihoming` pillar on this minion: the host is left alone"
 _IMPORTED = time.time()
 # How often a slow manager is looked at before its time is over.
 _TRIES = 5
@@ -58,16 +60,64 @@ def _look(data: Any, scope: frozenset[str] | None) -> Work:
     wanted, errors = config.parse(data)
     if not isinstance(data, Mapping) or not data:
         raise HostError(errors)
+    settings, skipped = settings_of(wanted, errors)
     seen = look_.look(wanted, scope, errors)
     done = work.decide(wanted, seen, scope, errors)
     refused = files.refused(edit.place for edit in done.edits if edit.place.startswith("/"))
     if refused:
         raise HostError(refused)
-    return done
+    notes = [*done.report["notes"], *skipped, *_gone_at_reboot(done)]
+    report = {**done.report, "notes": notes}
+    return done._replace(report=report, settings=settings)
 
 
-def apply(data: Any, scope: Iterable[str] | None = None) -> Work:
+def settings_of(wanted: config.Config, errors: list[str]) -> tuple[dict[str, str], list[str]]:
+    """Return the kernel settings that can be kept on this host, and notes.
+
+    errors
+        Gets a message for each that can't.
+    """
+    optional = [name for name, each in wanted.interfaces.items() if each.optional]
+    settings, skipped = sysctl.present(wanted.sysctl, optional)
+    errors += sysctl.problems(settings)
+    return settings, skipped
+
+
+def _gone_at_reboot(done: Work) -> list[str]:
+    """Return which of our files nothing will load, as notes; ``diagnose`` has them all."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for name, kept in done.seen.kept.items():
+        places = work.places(done, name) if kept.unloaded else []
+        places += [edit.place for edit in done.edits if edit.writer == name and edit.after]
+        gone = [edit.place for edit in done.edits if edit.writer == name and edit.after is None]
+        wanted = [place for place in dict.fromkeys(places) if place not in gone]
+        for place, reason in backend.named(name).unloaded(wanted).items():
+            reasons.setdefault(reason, []).append(place)
+    return [
+        f"gone at reboot, as nothing will load {', '.join(places)}: {why}; remedy: {remedy}"
+        for (why, remedy), places in reasons.items()
+    ]
+
+
+class Keeper(NamedTuple):
+    """Who keeps kernel settings.
+
+    path
+        The file in which.
+    keep
+        Called with the settings. Raises what is expected when one can't be kept.
+    """
+
+    path: str
+    keep: Callable[[Mapping[str, str]], None]
+
+
+def apply(data: Any, scope: Iterable[str] | None = None, keeper: Keeper | None = None) -> Work:
     """Do what ``look`` returns, all or nothing, and verify it by looking again.
+
+    keeper
+        Keeps the settings once all else holds; a strict reverse-path filter before would drop
+        packets. None to leave them.
 
     Raises HostError; what was done until then is undone.
     """
@@ -75,8 +125,8 @@ def apply(data: Any, scope: Iterable[str] | None = None) -> Work:
     with as_host_error(), files.lock():
         done = look(data, scope)
         files.sweep([*work.folders(done.seen), *(edit.place for edit in done.edits)])
-        if done.pending:
-            _commit(done)
+        if done.pending or (keeper and done.settings):
+            _commit(done, keeper)
     recorded = [
         f"comments in {edit.place} record what is managed" for edit in done.edits if is_record(edit)
     ]
@@ -97,27 +147,35 @@ def need_root() -> None:
 # --- doing ------------------------------------------------------------------------------------
 
 
-def _commit(done: Work) -> None:
-    way_back = checkpoint.take(done)
-    with _or_back(way_back):
-        checkpoint.write(done.before)
-        kernel.commit(done.steps)
-        checkpoint.write(done.after)
-        checkpoint.activate(done.after, done.devices)
-        _verify(done)
+def _commit(done: Work, keeper: Keeper | None) -> None:
+    way_back = checkpoint.take(done) if done.pending else checkpoint.of_edits(())
+    settings = sysctl.take(done.settings, keeper.path) if keeper and done.settings else None
+    with _or_back(way_back, settings):
+        if done.pending:
+            checkpoint.write(done.before)
+            kernel.commit(done.steps)
+            checkpoint.write(done.after)
+            checkpoint.activate(done.after, done.devices)
+            _verify(done)
+        if keeper and settings:
+            keeper.keep(done.settings)
 
 
 @contextlib.contextmanager
-def _or_back(way_back: checkpoint.Checkpoint) -> Iterator[None]:
+def _or_back(
+    way_back: checkpoint.Checkpoint, settings: sysctl.Before | None = None
+) -> Iterator[None]:
     """Roll back when anything goes wrong within; what is expected becomes a HostError."""
     try:
         yield
     except BaseException as err:
         log.warning("rolling back: %s", shown(str(err)))
-        left = checkpoint.roll_back(way_back)
+        left = [*sysctl.put_back(settings)] if settings else []
+        left += filter(None, [checkpoint.roll_back(way_back)])
         if not isinstance(err, ExpectedError):
             raise
-        outcome = f"putting back failed too: {left}" if left else "everything is as it was before"
+        failed = f"putting back failed too: {'; '.join(left)}"
+        outcome = failed if left else "everything is as it was before"
         raise HostError([f"{err}; {outcome}"]) from err
 
 
@@ -262,8 +320,15 @@ def tables_of(dev: str, backend_name: str = backend.AUTO) -> list[str]:
         return [name for name, id_ in seen.tables.owned.items() if (id_, dev) in recorded | guessed]
 
 
-def check_table_of(dev: str, table: str) -> str:
+def check_is_name(table: Any) -> None:
+    """Raise HostError where something else stands in the place of a table's name."""
+    if not isinstance(table, str):
+        raise HostError([f"table: {rt_tables.check_name(table)}"])
+
+
+def check_table_of(dev: str, table: Any) -> str:
     """Return a table's name; raises HostError when it is recorded as another interface's."""
+    check_is_name(table)
     with as_host_error():
         tables = look_.read_tables()
     id_ = tables.owned.get(table)

@@ -81,6 +81,13 @@ def in_charge(devices: Iterable[str]) -> list[str]:
     return [name for name, claimed in claims(devices).items() if claimed]
 
 
+def unkept(wanted: config.Config, links: Iterable[str]) -> list[str]:
+    """Return a message for each interface of the pillar that no backend can be chosen for."""
+    errors: list[str] = []
+    _keepers(wanted, links, errors)
+    return errors
+
+
 def _keepers(
     wanted: config.Config, links: Iterable[str], errors: list[str]
 ) -> tuple[dict[str, str], list[str]]:

@@ -76,6 +76,8 @@ class Work(NamedTuple):
         it.
     current, should
         What the kernel holds of what is ours, and what it should hold.
+    settings
+        Kernel settings that are kept besides, by Salt's own state.
     """
 
     goal: Goal
@@ -86,6 +88,7 @@ class Work(NamedTuple):
     report: Mapping[str, Any]
     current: _RoutesAndRules
     should: _RoutesAndRules
+    settings: Mapping[str, str] = {}
 
     @property
     def pending(self) -> bool:
@@ -268,6 +271,13 @@ def lines_of(seen: Seen, names: Mapping[str, int]) -> list[backend_.Line]:
     return [
         line for name, kept in seen.kept.items() for line in backend_.named(name).lines(kept, names)
     ]
+
+
+def places(done: Work, name: str) -> list[str]:
+    """Return where a backend has lines that are ours."""
+    ids = {**done.seen.tables.ids, **done.goal.tables}
+    lines = backend_.named(name).lines(done.seen.kept[name], ids)
+    return [line.place for line in lines if line.item and line.item in done.goal.ours]
 
 
 def _check_places(ours: rules.Ours, live: Iterable[model.Rule]) -> None:

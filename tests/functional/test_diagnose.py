@@ -13,6 +13,7 @@ import yaml
 from article import ADDRESS, ADDRESS6, BY_HAND, NOTHING, by_hand, pillar
 from minion import NO_PILLAR
 from network import entered, first_article, second_article, server_with_nics
+from salt.exceptions import CommandExecutionError
 from traffic import ping
 
 SCRIPTS = Path("/etc/sysconfig/network-scripts")
@@ -658,6 +659,38 @@ def test_an_invalid_pillar_is_a_finding_and_the_host_is_looked_at(healthy, diagn
     assert any("tabel" in line for line in findings["pillar-invalid"][0]["evidence"])
 
 
+def test_a_pillar_that_no_manager_would_keep(healthy, diagnose):
+    path = SCRIPTS.rename(SCRIPTS.with_name("elsewhere"))
+    try:
+        assert "pillar-invalid" not in diagnose()
+        (finding,) = diagnose(pillar())["pillar-invalid"]
+        (line,) = finding["evidence"]
+        assert line.startswith("backend: no network manager that is supported was found")
+        assert "pillar-invalid" not in diagnose({**pillar(), "backend": "none"})
+        own = pillar(backend="none")
+        assert "pillar-invalid" not in diagnose(own)
+        (finding,) = diagnose({**own, **two_of(own)})["pillar-invalid"]
+        assert finding["evidence"][0].startswith("interfaces.eth0.backend: no network manager")
+        (finding,) = diagnose({"tables": {}, "interfaces": {}})["pillar-invalid"]
+        assert finding["severity"] == "error"
+    finally:
+        path.rename(SCRIPTS)
+
+
+def two_of(whole):
+    """Return the tables and interfaces of a pillar, and eth0's."""
+    return {
+        "tables": {**whole["tables"], "gateway0": 200},
+        "interfaces": {**whole["interfaces"], "eth0": {"table": "gateway0"}},
+    }
+
+
+def test_a_pillar_with_a_kernel_setting_that_is_not_there(healthy, diagnose):
+    whole = {**pillar(), "sysctl": {"net.ipv4.ip_foward": 1}}
+    (finding,) = diagnose(whole)["pillar-invalid"]
+    assert "did you mean `net.ipv4.ip_forward`?" in finding["evidence"][0]
+
+
 def test_keys_may_come_as_arguments(server, diagnose):
     assert "no-policy" in diagnose(**pillar())
 
@@ -861,3 +894,25 @@ def test_a_link_with_a_gateway_is_told_from_one_without(minion, server, lines):
     """Clients of eth0's subnet ask eth1 through the router, whatever is refused besides."""
     by_hand(server, *(line for line in lines if "201" not in line))
     assert minion.call("reply_path", ADDRESS, "192.168.2.17")["arrives"] == "eth1"
+
+
+def test_only_what_is_bad_enough_is_told(minion, healthy):
+    modules = minion.modules()
+    diagnose = modules["multihoming.diagnose"]
+
+    def told(**severity):
+        found = {finding["severity"] for finding in diagnose(**severity)}
+        return found, modules.pack["__context__"]["retcode"]
+
+    by_hand(healthy, f"rule add from {ADDRESS} table 201 priority 20001")
+    assert told() == told(severity="info") == told(severity="warning") == ({"warning"}, 1)
+    assert told(severity="error") == (set(), 0)
+    append("rule-eth1", "from 10.1.1.1 table nowhere priority 5")
+    assert told() == told(severity="warning") == ({"error", "warning"}, 2)
+    assert told(severity="error") == ({"error"}, 2)
+
+
+@pytest.mark.parametrize("severity", ["fatal", "", 2, ["error"]])
+def test_another_severity_is_refused(minion, server, severity):
+    with pytest.raises(CommandExecutionError, match="write one of error, warning, info"):
+        minion.call("diagnose", severity=severity)

@@ -7,6 +7,7 @@ from pathlib import Path
 import live
 import pytest
 from article import ADDRESS, BY_HAND, NOTHING, by_hand, pillar, two
+from minion import NO_PILLAR
 from salt.exceptions import CommandExecutionError
 
 RT_TABLES = Path("/etc/iproute2/rt_tables")
@@ -49,6 +50,11 @@ def test_everything_is_synced(minion):
     for kind in ("modules", "states", "utils"):
         files = (Path(__file__).parents[2] / f"_{kind}").glob("*.py")
         assert set(minion.synced[kind]) == {f"{kind}.{file.stem}" for file in files}
+
+
+def test_the_version_is_that_of_the_checkout(reading):
+    path = Path(__file__).parents[2] / "_utils/multihoming_version.py"
+    assert path.read_text().endswith(f'\nVERSION = "{reading("version")}"\n')
 
 
 # --- tables -----------------------------------------------------------------------------------
@@ -220,6 +226,23 @@ def test_validate_without_pillar_is_empty(reading):
 def test_validate_returns_all_errors(reading):
     errors = reading("validate", pillar={"tables": {"main": 0}, "interfaces": [], "x": 1})
     assert [error.partition(":")[0] for error in errors] == ["x", "tables.main", "interfaces"]
+
+
+def test_the_exit_status_of_validate_tells(minion, host):
+    bad = {"tables": {"main": 0}, "interfaces": []}
+    for whole, code in ((bad, 2), (pillar(), 0), (bad, 2), (NO_PILLAR, 0), (None, 2)):
+        modules = minion.modules(whole)
+        modules["multihoming.validate"]()
+        assert modules.pack["__context__"]["retcode"] == code
+
+
+def test_validate_says_in_words_that_a_pillar_is_good(reading):
+    assert reading("validate", words=True, pillar=pillar()).startswith("valid: ")
+    assert "left alone" in reading("validate", words=True)
+    bad = {"tables": {"main": 0}, "interfaces": [], "x": 1}
+    assert reading("validate", words=True, pillar=bad).splitlines() == reading(
+        "validate", pillar=bad
+    )
 
 
 def test_desired_shows_defaults_and_discoveries(reading):

@@ -211,3 +211,13 @@ def test_a_thousand_addresses_do_not_fill_the_picture(seen, host):
     picture = seen(pillar())
     assert "and 996 more" in picture.inside("eth1")
     assert picture.beside("eth1") == "◄── request ✗ reply leaves by eth0, table main"
+
+
+@pytest.mark.parametrize("format", ["text", "mermaid", "svg"])
+def test_the_title_is_the_minions_id(drawn, minion, monkeypatch, format):
+    monkeypatch.setitem(minion._options, "id", "web1.example.com")
+    monkeypatch.setitem(minion._options["grains"], "host", "somewhere")
+    monkeypatch.setattr(minion, "_loaded", {})
+    text = drawn(pillar(), format)
+    assert "web1.example.com" in text
+    assert "somewhere" not in text

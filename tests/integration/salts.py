@@ -156,6 +156,10 @@ class SaltCall:
         """Have a pillar without the key `multihoming`."""
         self._write("pillar/local.sls", {})
 
+    def pillar_text(self, text):
+        """Write the pillar as the text of an SLS file."""
+        (self._directory / "pillar/local.sls").write_text(text)
+
     def raw(self, function, *args, **environment):
         """Run a function; return the ``CompletedProcess``, whose status tells failure."""
         options = ("--local", "--retcode-passthrough", "--log-level=warning")

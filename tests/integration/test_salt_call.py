@@ -125,15 +125,66 @@ def test_a_bad_pillar_is_an_error_in_words(synced, servers, data):
     assert servers["alpha"].state() == before
 
 
+# Salt 3008 has lists and dictionaries of its own, which don't show what is in them.
+AS_WRITTEN = {
+    "tables: is a list; write names with their ids, like `gateway1: 201`, or {} for none",
+    "interfaces.eth1.table: ['uplink1'] is not a name; write the name of a table declared in "
+    "`tables`",
+    "interfaces.eth1.onlink: [{'a': [...]}] is not a boolean; write true or false",
+    "interfaces.eth1.uplink: unknown key; did you mean `onlink`?",
+    "backend: {'b': 'none'} is not known; write one of auto, network-scripts, none",
+}
+WRONG = {
+    "tables": [{"uplink1": 201}],
+    "interfaces": {
+        "eth1": {"table": ["uplink1"], "onlink": [{"a": [{"b": 1}]}], "uplink": {"a": 1}}
+    },
+    "backend": {"b": "none"},
+}
+IN_PYTHON = f"""#!py
+from collections import OrderedDict
+
+def ordered(value):
+    if isinstance(value, dict):
+        return OrderedDict((key, ordered(each)) for key, each in value.items())
+    return tuple(map(ordered, value)) if isinstance(value, list) else value
+
+def run():
+    return OrderedDict(multihoming=ordered({WRONG!r}))
+"""
+
+
+@pytest.mark.parametrize(
+    "text", [json.dumps({"multihoming": WRONG}), IN_PYTHON], ids=["yaml", "py"]
+)
+def test_messages_say_what_was_written(synced, text):
+    synced.pillar_text(text)
+    for said in (synced.run("multihoming.validate"), own_result(synced.states())["comment"]):
+        assert {*(said.splitlines() if isinstance(said, str) else said)} == AS_WRITTEN
+    argument = f"pillar={json.dumps({'multihoming': WRONG})}"
+    said = own_result(synced.states("test=True", argument))["comment"]
+    assert {*said.splitlines()} == AS_WRITTEN
+
+
 def test_functions_name_what_is_wrong_without_a_traceback(synced):
     synced.pillar(None)
-    messages = synced.run("multihoming.validate")
-    assert len(messages) == 1
+    done = synced.raw("multihoming.validate")
+    messages = json.loads(done.stdout)["local"]
+    assert (done.returncode, len(messages)) == (2, 1)
     for function in ("plan", "apply", "desired"):
         done = synced.raw(f"multihoming.{function}")
         assert done.returncode != 0
         assert "Traceback" not in done.stdout + done.stderr
         assert messages[0] in done.stdout + done.stderr
+
+
+def test_a_good_pillar_is_valid_in_words_and_by_the_exit_status(synced):
+    done = synced.raw("multihoming.validate", "words=true")
+    assert (done.returncode, json.loads(done.stdout)["local"][:7]) == (0, "valid: ")
+    assert synced.run("multihoming.validate") == []
+    synced.pillar({"tables": {}})
+    done = synced.raw("multihoming.validate", "words=true")
+    assert (done.returncode, "interfaces: is missing" in done.stdout) == (2, True)
 
 
 def test_the_exit_status_follows_the_worst_finding(synced, servers):

@@ -7,6 +7,14 @@ import salt._logging
 import salt.config
 import salt.loader
 
+try:
+    from salt.utils.secret import hide
+except ImportError:  # before 3008
+
+    def hide(pillar):
+        return pillar
+
+
 # Nothing configures Salt's logging here: its stand-in would write all out again at the end.
 salt._logging.shutdown_temp_handler()
 
@@ -64,7 +72,7 @@ class Minion:
 
     def _load(self, pillar=NO_PILLAR, test=False):
         there = {} if pillar is NO_PILLAR else {"multihoming": pillar}
-        options = {**self._options, "pillar": there, "test": test}
+        options = {**self._options, "pillar": hide(there), "test": test}
         utils = salt.loader.utils(options)
         modules = salt.loader.minion_mods(options, utils=utils)
         return modules, salt.loader.states(options, modules, utils, None)

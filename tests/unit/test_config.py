@@ -5,7 +5,10 @@ from __future__ import annotations
 import copy
 import json
 import re
+from collections import OrderedDict
+from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 
 import multihoming_config as config
 import multihoming_model as model
@@ -311,6 +314,109 @@ def test_value_nested_deeply_is_an_error():
     assert [error[:23] for error in errors_of(with_interface({"gateway": value}))] == [
         "interfaces.eth1.gateway"
     ]
+
+
+# --- as Salt hands it on ----------------------------------------------------------------------
+
+
+class Masked:
+    """A container that does not show what is in it, as those of Salt 3008."""
+
+    def __repr__(self):
+        return "**********"
+
+
+class MaskedDict(Masked, dict):
+    pass
+
+
+class MaskedList(Masked, list):
+    pass
+
+
+class Text(str):
+    __slots__ = ()
+
+    def __repr__(self):
+        return "**********"
+
+    __str__ = __repr__
+
+
+class Number(int):
+    def __repr__(self):
+        return "**********"
+
+    __str__ = __repr__
+
+
+def masked(value, mapping=MaskedDict, sequence=MaskedList, text=Text):
+    if isinstance(value, dict):
+        items = ((text(key), masked(each, mapping, sequence)) for key, each in value.items())
+        return mapping(dict(items))
+    if isinstance(value, list):
+        return sequence(masked(each, mapping, sequence) for each in value)
+    if isinstance(value, str):
+        return text(value)
+    return Number(value) if type(value) is int else value
+
+
+NESTED = {"a": [{"b": [1, ["c", {"d": None, "e": True}]]}, 2.5, "f"], "g": {}, "h": []}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        NESTED,
+        masked(NESTED),
+        masked(NESTED, MappingProxyType),
+        masked(NESTED, OrderedDict, tuple),
+    ],
+    ids=["plain", "masked", "proxies", "ordered"],
+)
+def test_what_salt_hands_on_becomes_plain(value):
+    found = config.plain(value)
+    assert (found, repr(found)) == (NESTED, repr(NESTED))
+    kinds = {type(each) for each in everything(found)}
+    assert kinds <= {dict, list, str, int, float, bool, type(None)}
+
+
+def everything(value):
+    yield value
+    if isinstance(value, dict | list):
+        yield from (inner for each in value for inner in everything(each))
+    if isinstance(value, dict):
+        yield from (inner for each in value.values() for inner in everything(each))
+
+
+@pytest.mark.parametrize("value", [None, b"\xe9", 2.5, True, "", date(2024, 2, 1)])
+def test_what_is_no_container_stays(value):
+    assert config.plain(value) is value
+
+
+def test_making_plain_leaves_the_pillar_as_it_is():
+    value = masked(NESTED)
+    config.plain(value)["a"].clear()
+    assert value == NESTED
+    assert type(value["a"]) is MaskedList
+
+
+def test_making_plain_of_what_contains_itself_comes_to_an_end():
+    loop = MaskedList()
+    loop.append(MaskedDict(again=loop))
+    found = config.plain(loop)
+    assert found[0]["again"] is found
+    deep = MaskedList()
+    for _ in range(10_000):
+        deep = MaskedList([deep])
+    assert type(config.plain(deep)) is list
+
+
+@pytest.mark.parametrize("wrap", [masked, lambda value: masked(value, OrderedDict, tuple)])
+@pytest.mark.parametrize(("path", "value"), list(wrong_values()))
+def test_messages_say_what_was_written(wrap, path, value):
+    pillar = replaced(FULL, path, value)
+    assert errors_of(config.plain(wrap(pillar))) == errors_of(pillar)
 
 
 # --- good pillars -----------------------------------------------------------------------------

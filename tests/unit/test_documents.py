@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import textwrap
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import multihoming_backend as backend
 import multihoming_config as config
+import multihoming_kernel as kernel
 import pytest
 import yaml
 
@@ -16,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 EXAMPLE = (ROOT / "pillar.example").read_text()
 PROJECT = (ROOT / "pyproject.toml").read_text()
+VERSION = "_utils/multihoming_version.py"
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
 
@@ -117,6 +121,22 @@ def test_the_readmes_pillars_are_good():
     assert [config.parse(pillar)[1] for pillar in pillars] == [[] for _ in pillars]
 
 
+def test_the_table_of_distributions_has_backends_and_versions_as_the_code():
+    rows = table("distribution", "its network manager", "`backend`", "its iproute2", "Salt")
+    backends = {name for row in rows for name in code(row[2])}
+    assert backends == {*backend.BACKENDS}
+    (needed,) = found(r"iproute2 ([\d.]+) or newer", README)
+    assert f"iproute2 {needed}" == kernel.NEEDED
+    for row in rows:
+        oldest = min(numbers(version) for version in re.findall(r"(?<!\()\d+(?:\.\d+)+", row[3]))
+        assert (oldest < numbers(needed)) == ("too old" in row[3]), row
+        assert set(code(row[2])) <= {"none"} or "network scripts" in row[1], row
+
+
+def numbers(version):
+    return [*map(int, version.split("."))]
+
+
 # --- functions and states ---------------------------------------------------------------------
 
 
@@ -168,7 +188,8 @@ def test_the_readmes_example_for_an_sls_is_good():
 
 @pytest.mark.parametrize("name", ["validate", "desired", "plan", "apply", "diagnose", "diagram"])
 def test_functions_take_the_pillars_keys(name):
-    assert sorted({*arguments(EXECUTION[name])} - {"format"}) == sorted(config.KEYS)
+    own = {"diagram": {"format"}, "validate": {"words"}, "diagnose": {"severity"}}
+    assert sorted({*arguments(EXECUTION[name])} - own.get(name, set())) == sorted(config.KEYS)
 
 
 def test_states_take_the_pillars_keys():
@@ -331,14 +352,25 @@ def texts():
 
 
 def test_the_version_stands_in_one_place():
-    (version,) = found(r'^version = "(.+)"$', PROJECT)
+    (version,) = found(r'^VERSION = "(.+)"$', (ROOT / VERSION).read_text())
     whole = re.compile(rf"(?<![\d.]){re.escape(version)}(?![\d.])")
-    places = [path.name for path, text in texts() for _ in whole.finditer(text)]
-    assert places == ["pyproject.toml"]
+    places = [path for path, text in texts() for _ in whole.finditer(text)]
+    assert places == [ROOT / VERSION]
+
+
+def test_a_release_sets_the_version(tmp_path):
+    """By the very command of the Makefile."""
+    (command,) = found(r"\$\(if \$\(VERSION\),(sed .*)\)$", MAKEFILE)
+    (tmp_path / VERSION).parent.mkdir()
+    (tmp_path / VERSION).write_text((ROOT / VERSION).read_text())
+    subprocess.run(
+        ["sh", "-c", command.replace("$(VERSION)", "12.34.56")], cwd=tmp_path, check=True
+    )
+    assert found(r'^VERSION = "(.+)"$', (tmp_path / VERSION).read_text()) == ["12.34.56"]
 
 
 def test_the_newest_release_of_the_changelog_is_the_version():
-    (version,) = found(r'^version = "(.+)"$', PROJECT)
+    (version,) = found(r'^VERSION = "(.+)"$', (ROOT / VERSION).read_text())
     releases = found(r"^## (.+) \(\d{4}-\d\d-\d\d\)$", CHANGELOG)
     assert releases == found(r"^## (\S+)", CHANGELOG)
     assert releases[0] == version
