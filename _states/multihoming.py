@@ -140,7 +140,7 @@ def managed(
         done, kept = _foretold(data) if __opts__["test"] else _done(data)
     except ExpectedError as err:
         return {**ret, "result": False, "comment": str(err)}
-    _report(ret, all_shown(done.report))
+    _report(ret, all_shown(done.report), all_shown(list(done.warnings)))
     return _settings(ret, done.settings, kept)
 
 
@@ -222,7 +222,7 @@ def interface_present(
             "backend": backend,
             "take_over": take_over,
         }
-        return _report(ret, _run(data, [table, *host.tables_of(name, backend)]))
+        return _report(ret, *_run(data, [table, *host.tables_of(name, backend)]))
     except ExpectedError as err:
         return {**ret, "result": False, "comment": str(err)}
 
@@ -252,7 +252,7 @@ def interface_absent(name, table=None, backend="auto"):
     try:
         tables = [host.check_table_of(name, table)] if table else host.tables_of(name, backend)
         data = {"tables": {}, "interfaces": {}, "backend": backend}
-        return _report(ret, _run(data, tables))
+        return _report(ret, *_run(data, tables))
     except ExpectedError as err:
         return {**ret, "result": False, "comment": str(err)}
 
@@ -332,10 +332,11 @@ def _unknown_table(ret, table):
 
 
 def _run(data, scope):
-    return all_shown((host.look if __opts__["test"] else host.apply)(data, scope).report)
+    done = (host.look if __opts__["test"] else host.apply)(data, scope)
+    return all_shown(done.report), all_shown(list(done.warnings))
 
 
-def _report(ret, report):
+def _report(ret, report, warnings=()):
     """Fill in changes, result and comment from a plan."""
     for key in ("tables", "files"):
         if report.get(key):
@@ -348,7 +349,7 @@ def _report(ret, report):
         notes.insert(0, f"{', '.join(ret['changes'])} {verb}")
     elif not notes:
         notes = ["kernel and files are as declared"]
-    ret["comment"] = "\n".join(notes)
+    ret["comment"] = "\n".join([*notes, *warnings])
     return ret
 
 

@@ -660,8 +660,9 @@ def _route_contradictions(
     hops = fields["nexthops"]
     useless = [key for key in (*_HOP_KEYS, *_USED_KEYS) if key in item]
     if kind != "unicast" and useless:
+        end = "to this host itself" if kind == "local" else "nowhere"
         errors.append(
-            f"{where}: a {kind} route leads nowhere; remove {', '.join(useless)}, or the type"
+            f"{where}: a {kind} route leads {end}; remove {', '.join(useless)}, or the type"
         )
     if hops and {"via", "onlink"} & set(item):
         errors.append(f"{where}: has both nexthops and via or onlink; move them into nexthops")

@@ -482,6 +482,8 @@ def _route(interface: Interface, family: int, **fields: Any) -> Route:
     )
     if kind == "unicast" and not nexthops:
         fields["dev"] = interface.dev
+    elif kind == "local":
+        fields["dev"] = "lo"
     if fields.get("scope") is None or family == 6:
         reached = bool(fields.get("via") or nexthops)
         fields["scope"] = model.default_scope(kind, family, reached)

@@ -23,7 +23,7 @@ import multihoming_rules as rules_
 import multihoming_values as values
 from multihoming_backend import Stamps
 from multihoming_model import Found, Link, Route, Rule
-from multihoming_numbers import FAMILIES, KERNEL, MAIN, PEOPLES, RESERVED_TABLES
+from multihoming_numbers import FAMILIES, KERNEL, MAIN, PEOPLES, REFUSING, RESERVED_TABLES
 
 # keep_main_routes depends on what the other entries say; they agree after two rounds.
 _ROUNDS = 4
@@ -229,7 +229,9 @@ def _candidates(seen: Seen, held: _Held) -> list[str]:
     """Return the interfaces that a table may belong to, the likeliest first."""
     defaults = [route for route in held.routes if route.to == "default"]
     defaults.sort(key=lambda route: route.metric)
-    likely = [dev for route in defaults for dev in route.devices]
+    known = sorted(dev for id_, dev in seen.tables.serving if id_ == held.table.id)
+    likely = [dev for dev in known if dev in seen.links]
+    likely += [dev for route in defaults for dev in route.devices]
     likely += [seen.served[held.table.id]] if held.table.id in seen.served else []
     likely += [dev for route in held.routes for dev in route.devices]
     sources = {rule.src for rule in held.rules}
@@ -294,7 +296,8 @@ def _is_kernels(seen: Seen, held: _Held) -> bool:
     """Tell whether the kernel makes routes in a table: for a VRF, also to local addresses."""
     if any(link.vrf_table == held.table.id for link in seen.links.values()):
         return True
-    return any(r.protocol == KERNEL and r.type not in values.ROUTE_TYPES for r in held.routes)
+    by_hand = ("unicast", *REFUSING)
+    return any(r.protocol == KERNEL and r.type not in by_hand for r in held.routes)
 
 
 # --- what can't be said -----------------------------------------------------------------------
@@ -341,7 +344,8 @@ def _why_no_route(item: Route, dev: str) -> str | None:
     for word in ("onlink", "encap"):
         if any(getattr(hop, word) for hop in item.nexthops):
             return f"has a next hop with {word}, for which the pillar has no word"
-    if item.dev not in (None, dev) and (not item.via or item.onlink):
+    own = "lo" if item.type == "local" else dev
+    if item.dev not in (None, own) and (not item.via or item.onlink):
         return f"leaves by {item.dev}, and the table would be {dev}'s"
     return None
 

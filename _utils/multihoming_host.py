@@ -66,9 +66,8 @@ def _look(data: Any, scope: frozenset[str] | None) -> Work:
     refused = files.refused(edit.place for edit in done.edits if edit.place.startswith("/"))
     if refused:
         raise HostError(refused)
-    notes = [*done.report["notes"], *skipped, *_gone_at_reboot(done)]
-    report = {**done.report, "notes": notes}
-    return done._replace(report=report, settings=settings)
+    report = {**done.report, "notes": [*done.report["notes"], *skipped]}
+    return done._replace(report=report, settings=settings, warnings=tuple(_gone_at_reboot(done)))
 
 
 def settings_of(wanted: config.Config, errors: list[str]) -> tuple[dict[str, str], list[str]]:
@@ -84,7 +83,7 @@ def settings_of(wanted: config.Config, errors: list[str]) -> tuple[dict[str, str
 
 
 def _gone_at_reboot(done: Work) -> list[str]:
-    """Return which of our files nothing will load, as notes; ``diagnose`` has them all."""
+    """Say which of our files nothing will load; ``diagnose`` has those of others too."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for name, kept in done.seen.kept.items():
         places = work.places(done, name) if kept.unloaded else []

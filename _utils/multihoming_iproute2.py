@@ -13,9 +13,8 @@ from typing import Any
 
 import multihoming_attributes as attributes
 from multihoming_model import Nexthop, Route, Rule, canonical, default_metric, default_scope
-from multihoming_numbers import BOOT, PROTOCOLS, TYPES
+from multihoming_numbers import BOOT, PROTOCOLS, REFUSING, TYPES
 from multihoming_values import (
-    ROUTE_TYPES,
     c_number,
     parse_action,
     parse_loose_prefix,
@@ -440,7 +439,7 @@ def route_from_json(entry: Mapping[str, Any], family: int) -> Route:
     if "nhid" in other:  # the tunnel is the object's
         other.pop("encap", None)
     # IPv6 hangs its blackholes on lo; nobody asked for that.
-    if fields.get("type") in ROUTE_TYPES[1:]:
+    if fields.get("type") in REFUSING and fields["type"] != "throw":
         fields["dev"] = None
     return canonical(Route(family=family, other=tuple(sorted(other.items())), **fields))
 

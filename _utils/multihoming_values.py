@@ -20,7 +20,7 @@ from multihoming_text import quoted
 _IPPROTO_NAMES = {number: name for name, number in IPPROTOS.items() if name != "icmpv6"}
 _SCOPE_NAMES = {number: name for name, number in SCOPES.items()}
 
-ROUTE_TYPES = ("unicast", "blackhole", "unreachable", "prohibit")
+ROUTE_TYPES = ("unicast", "local", "blackhole", "unreachable", "prohibit")
 RULE_ACTIONS = ("lookup", "blackhole", "unreachable", "prohibit", "nop")
 # Addresses that no host has.
 NO_HOST = ("0.0.0.0", "255.255.255.255", "::")

@@ -78,6 +78,8 @@ class Work(NamedTuple):
         What the kernel holds of what is ours, and what it should hold.
     settings
         Kernel settings that are kept besides, by Salt's own state.
+    warnings
+        What is wrong with the outcome that the pillar can't help.
     """
 
     goal: Goal
@@ -89,6 +91,7 @@ class Work(NamedTuple):
     current: _RoutesAndRules
     should: _RoutesAndRules
     settings: Mapping[str, str] = {}
+    warnings: tuple[str, ...] = ()
 
     @property
     def pending(self) -> bool:

@@ -131,6 +131,22 @@ def test_a_gateway_of_main_outside_of_the_subnets_is_taken_over(converge, host, 
     assert ("onlink" in default.get("flags", [])) == (way == "onlink")
 
 
+def test_a_transparent_proxy(converge, host, export):
+    rules = [{"fwmark": 1}]
+    entry = {"addresses": [], "gateway": "none", "rules": rules}
+    entry["routes"] = [{"to": "default", "type": "local"}]
+    converge({**pillar(**entry), "backend": "none"})
+    for family, to in FAR.items():
+        marked = ("-N", family, "-details", "route", "get", to, "mark", "1")
+        (answer,) = host.ip_json(*marked)
+        assert (answer["type"], answer["dev"], answer["table"]) == ("2", "lo", "201")
+    found = export("none")["eth1"]
+    assert {key: found[key] for key in ("routes", "rules")} == {
+        "routes": entry["routes"],
+        "rules": [{"fwmark": "0x1"}],
+    }
+
+
 # --- more than one policy for an interface --------------------------------------------------------
 
 LAN2 = {"table": "lan2", "addresses": ["198.51.100.63/24"], "gateway": "198.51.100.1"}

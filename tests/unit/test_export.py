@@ -573,7 +573,7 @@ def test_the_rules_that_every_host_has_are_not_mentioned():
         ("route 10.9.0.0/16 via 192.168.1.3 dev eth1 mtu lock 9 table 201", "has mtu lock"),
         ("route 10.9.0.0/16 via 192.168.1.3 dev eth1 proto 11 table 201", "its protocol is 11"),
         ("route local 10.9.0.1 dev eth1 proto kernel table 201", "VRF"),
-        ("route local 10.9.0.1 dev eth1 table 201", "type local"),
+        ("route local 10.9.0.1 dev eth1 table 201", "leaves by eth1"),
         ("route 10.9.0.0/16 dev eth2 table 201", "leaves by eth2"),
         (
             "route 10.9.0.0/16 table 201 nexthop via 192.168.1.3 dev eth1 onlink "
