@@ -159,8 +159,11 @@ def start(host, begin):
     assert apply(begin)[0] == "done"
 
 
-@pytest.mark.parametrize("fault", [fails, interrupts, is_full])
-@pytest.mark.parametrize("way", WAYS)
+ERRORS = [(way, fault) for way in WAYS for fault in (fails, interrupts)]
+ERRORS += [("install", is_full)]
+
+
+@pytest.mark.parametrize(("way", "fault"), ERRORS)
 def test_an_error_at_any_operation_leaves_all_as_it_was(host, way, fault):
     begin, end = WAYS[way]
     start(host, begin)
