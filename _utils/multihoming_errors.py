@@ -17,7 +17,8 @@ NO_NETADDR = (
     "pip.install /tmp/netaddr-1.3.0-py3-none-any.whl`), from a mirror (`salt-call pip.install "
     "netaddr index_url=URL`) or, where Salt runs on the distribution's Python, as its package "
     "(`salt-call pkg.install python3-netaddr`). The state takes each from the pillar "
-    "`multihoming_netaddr`; see pillar.example"
+    "`multihoming_netaddr`; see pillar.example. For salt-ssh: `thin_extra_mods: netaddr` in the "
+    "master's configuration"
 )
 
 
