@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 import readme
+import salt.version
 from machines import Server, nic
 from salts import QUIET, own_result
 
 pytestmark = [
+    pytest.mark.skipif(
+        salt.version.__saltstack_version__.major < 3008, reason="it leaves shared code behind"
+    ),
     pytest.mark.skipif(not shutil.which("dropbear"), reason="dropbear is not installed"),
     pytest.mark.skipif(
         Path("/proc/self/setgroups").read_text() == "deny\n",
