@@ -18,7 +18,7 @@ ROOMS ?=
 
 READY = $(VENV)/ready
 IN_LAB = sh tests/lab/enter.sh
-SOURCES = _modules _states _utils tests bench
+SOURCES = _modules _states _utils _wrapper tests bench
 
 .PHONY: test pythons demo bench pictures mutants changelog format clean
 .PHONY: lint lint-python lint-types lint-states lint-yaml

@@ -13,11 +13,12 @@ from multihoming_text import shown
 # For the modules that can't be loaded without it.
 NO_NETADDR = (
     "multihoming needs the Python library netaddr: `salt-call pip.install netaddr`, or the state "
-    "`multihoming`, which installs it. Without a package index: from a wheel (`salt-call "
-    "pip.install /tmp/netaddr-1.3.0-py3-none-any.whl`), from a mirror (`salt-call pip.install "
-    "netaddr index_url=URL`) or, where Salt runs on the distribution's Python, as its package "
-    "(`salt-call pkg.install python3-netaddr`). The state takes each from the pillar "
-    "`multihoming_netaddr`; see pillar.example"
+    "`multihoming`, which installs it. Where there is no package index: from a mirror (`salt-call "
+    "pip.install netaddr index_url=URL`), from a wheel (`salt-call pip.install "
+    "/tmp/netaddr-1.3.0-py3-none-any.whl`) or, where Salt runs on the distribution's Python, as "
+    "its package (`salt-call pkg.install python3-netaddr`); the state takes these from the pillar "
+    "`multihoming_netaddr`. With salt-ssh: `thin_extra_mods: netaddr` for the master, and "
+    "`--regen-thin` once"
 )
 
 

@@ -1,6 +1,7 @@
 # Everything that a host needs to answer through the interface that was asked, from the pillar
 # `multihoming`. On a fresh minion the modules are synced and netaddr is installed first; where
-# both are there, that part is not even rendered.
+# both are there, that part is not even rendered. With salt-ssh it never is: what is there can't be
+# asked then, and the modules and netaddr come with salt-ssh.
 {%- set ready = 'multihoming.apply' in salt %}
 {%- set unknown = not ready and opts['test'] %}
 {%- if not ready %}

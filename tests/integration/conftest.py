@@ -38,7 +38,7 @@ def salt_factories_config(tmp_path_factory):
 def checkout(tmp_path_factory):
     """A copy of what the master serves, as somebody who installs the project has it."""
     path = tmp_path_factory.mktemp("checkout")
-    for name in ("_modules", "_states", "_utils", "states"):
+    for name in ("_modules", "_states", "_utils", "_wrapper", "states"):
         shutil.copytree(ROOT / name, path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "roots", path / "roots", symlinks=True)
     return path

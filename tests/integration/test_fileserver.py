@@ -12,6 +12,7 @@ from salts import QUIET, Minion, Salt, make_minion
 
 CONFIGURATION = "/etc/salt/master.d/multihoming.conf"
 URL = "https://git.example.com/multihoming.git"
+FOLDERS = ("_modules", "_states", "_utils", "_wrapper")
 RELEASE = "v1.2.3"
 SLS = "multihoming/init.sls"
 DELTA = {
@@ -31,7 +32,7 @@ def repository(tmp_path, checkout):
         subprocess.run(["git", *own, *words], cwd=path, check=True, capture_output=True)
 
     git("init", "--initial-branch=main")
-    for name in ("_modules", "_states", "_utils", "states", "roots"):
+    for name in (*FOLDERS, "states", "roots"):
         subprocess.run(["cp", "-a", str(checkout / name), str(path)], check=True)
     git("add", "--all")
     git("commit", "--message=release")
@@ -73,7 +74,7 @@ def ask(tmp_path, configuration, *paths):
 def code(repository):
     return {
         str(path.relative_to(repository))
-        for folder in ("_modules", "_states", "_utils")
+        for folder in FOLDERS
         for path in (repository / folder).glob("*.py")
     }
 

@@ -192,6 +192,17 @@ def test_functions_take_the_pillars_keys(name):
     assert sorted({*arguments(EXECUTION[name])} - own.get(name, set())) == sorted(config.KEYS)
 
 
+def test_salt_ssh_hands_the_pillar_to_those_that_read_it():
+    known = {*config.KEYS, "format"}
+    wanted = {
+        name
+        for name, function in EXECUTION.items()
+        if arguments(function) and {*arguments(function)} <= known
+    }
+    wrapped = found(r"^(\w+) = _with_pillar", (ROOT / "_wrapper/multihoming.py").read_text())
+    assert sorted(wrapped) == sorted(wanted)
+
+
 def test_states_take_the_pillars_keys():
     assert sorted(arguments(STATES["managed"])) == sorted(["name", *config.KEYS])
     assert {"name", *config.INTERFACE_KEYS} <= set(arguments(STATES["interface_present"]))
