@@ -193,7 +193,7 @@ def test_functions_take_the_pillars_keys(name):
 
 
 def test_salt_ssh_hands_the_pillar_to_those_that_read_it():
-    known = {*config.KEYS, "format"}
+    known = {*config.KEYS, "format", "severity", "words"}
     wanted = {
         name
         for name, function in EXECUTION.items()
