@@ -197,7 +197,11 @@ def _of_these(found: Found, interface: Interface, others: Collection[str]) -> Fo
 
     def beside(gateways: Mapping[int, str]) -> dict[int, str]:
         own = interface.addresses or ()
-        return {f: via for f, via in gateways.items() if any(a.holds(via) for a in own)}
+        return {
+            family: via
+            for family, via in gateways.items()
+            if via == DIRECT or any(address.holds(via) for address in own)
+        }
 
     return found._replace(gateways=beside(found.gateways), defaults=beside(found.defaults))
 
