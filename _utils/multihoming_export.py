@@ -429,8 +429,9 @@ def _entries(seen: Seen, held: _Held, dev: str) -> Iterator[tuple[_Held, _Entry]
     if from_rules and {*into_main} == {main for each in held.beside.values() for main in each}:
         whole = held._replace(rules=(*held.rules, *into_main))
         ways = _ways(whole, dev, link, from_rules)
-        # The routes to siblings lead through the gateway.
-        for way in (way for way in ways if not way.no_gateway):
+        # The routes to siblings lead through the gateway, where there is one.
+        leading_out = any(route.to == "default" for route in held.routes)
+        for way in (way for way in ways if way.no_gateway != leading_out):
             yield whole, _keeping_main(seen, whole, way)
     for way in _ways(held, dev, link, _from_rules(held.rules, link)):
         yield held, _entry(held, way, link)

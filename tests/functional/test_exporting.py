@@ -315,6 +315,14 @@ def test_tables_that_know_of_each_other(adopt, host):
     assert not [entry for entry in found.values() if "routes" in entry]
 
 
+def test_a_table_without_a_default_route_keeps_mains_routes_as_well(minion, host, export):
+    whole = pillar(keep_main_routes=True, gateway="none")
+    minion.call("apply", **whole, backend="none")
+    found = export(backend="none")
+    assert found["multihoming"]["interfaces"]["eth1"]["keep_main_routes"] is True
+    assert found["left_out"] == []
+
+
 def test_another_way_to_a_sibling_stands_in_routes(adopt, host):
     kept_by_hand(host, siblings=())
     by_hand(host, "route add 192.168.2.0/24 via 192.168.1.3 dev eth1 table 201")
