@@ -197,7 +197,11 @@ def _of_these(found: Found, interface: Interface, others: Collection[str]) -> Fo
 
     def beside(gateways: Mapping[int, str]) -> dict[int, str]:
         own = interface.addresses or ()
-        return {f: via for f, via in gateways.items() if any(a.holds(via) for a in own)}
+        return {
+            family: via
+            for family, via in gateways.items()
+            if via == DIRECT or any(address.holds(via) for address in own)
+        }
 
     return found._replace(gateways=beside(found.gateways), defaults=beside(found.defaults))
 
@@ -362,9 +366,11 @@ def _check_gateway(
         not inside
         and not values.is_link_local(gateway)
         and not settings.onlink
+        and not link.holds(gateway)
         and found.defaults.get(family) != gateway
     ):
-        near = [subnet for own in mine for subnet in own.subnets or (own.address,)]
+        there = [*mine, *(own for own in link.addresses if own.family == family)]
+        near = [subnet for own in there for subnet in own.subnets or (own.address,)]
         subnets = ", ".join(dict.fromkeys(near))
         errors.append(
             f"{where}: {gateway} is outside of {settings.name}'s subnets ({subnets}); write the "
@@ -548,9 +554,12 @@ def _check_vias(
     links: Mapping[str, Link],
     errors: list[str],
 ) -> None:
-    """Check that next hops of further routes lie on a link; the gateway is checked by itself."""
+    """Check that next hops of further routes lie on a link; the gateway is checked by itself.
+
+    The kernel asks the table, then all others: main reaches the subnets of each interface.
+    """
     own = {*_live(links[interface.dev]), *(address.address for address in addresses)}
-    reached = {interface.dev: _attached(routes)}
+    reached = {interface.dev: [*_attached(routes), *_subnets(links[interface.dev])]}
     near: set[tuple[str | None, str]] = set()
     for spec in interface.routes:
         hops = [(spec.fields.get("via"), interface.dev)]

@@ -387,7 +387,8 @@ class _Way(NamedTuple):
     from_rules
         The rules that become ``addresses``.
     any_default
-        See ``_gateways``.
+        Take the best default route through the interface also where it has more to it, and where
+        only something outside of the table tells how its gateway is reached.
     subnet_routes
         The routes to the addresses' subnets come of themselves.
     no_gateway
@@ -432,8 +433,9 @@ def _entries(seen: Seen, held: _Held, dev: str) -> Iterator[tuple[_Held, _Entry]
     if from_rules and {*into_main} == {main for each in held.beside.values() for main in each}:
         whole = held._replace(rules=(*held.rules, *into_main))
         ways = _ways(whole, dev, link, from_rules)
-        # The routes to siblings lead through the gateway.
-        for way in (way for way in ways if not way.no_gateway):
+        # The routes to siblings lead through the gateway, where there is one.
+        leading_out = any(route.to == "default" for route in held.routes)
+        for way in (way for way in ways if way.no_gateway != leading_out):
             yield whole, _keeping_main(seen, whole, way)
     for way in _ways(held, dev, link, _from_rules(held.rules, link)):
         yield held, _entry(held, way, link)
@@ -471,30 +473,18 @@ def _sets(held: _Held) -> dict[Rule, Sequence[Rule]]:
 def _from_rules(rules: Iterable[Rule], link: Link) -> list[Rule]:
     """Return the rules that become ``addresses``: of one priority, one for each address.
 
-    Those of the interface's own addresses; else those of any address; else, where a rule has a
-    whole prefix, what it does for each of the interface's addresses.
+    Those of the interface's own addresses; else those of any address.
     """
     plain = [model.meaning(rule) for rule in rules if _is_plain(rule)]
     single = [rule for rule in plain if "/" not in (rule.src or "/")]
     live = {address.address for address in link.addresses}
     own = [rule for rule in single if rule.src in live]
-    chosen = own or single or _covered(plain, link)
+    chosen = own or single
     if not chosen:
         return []
     counts = Counter(rule.priority for rule in chosen)
     priority = min(counts, key=lambda number: (-counts[number], number != config.DEFAULT_PRIORITY))
     return list(dict.fromkeys(rule for rule in chosen if rule.priority == priority))
-
-
-def _covered(plain: Iterable[Rule], link: Link) -> list[Rule]:
-    return [
-        rule._replace(src=address.address)
-        for rule in plain
-        for address in link.addresses
-        if rule.src
-        and address.family == rule.family
-        and address.address in values.network(rule.src)
-    ]
 
 
 def _is_plain(rule: Rule) -> bool:
@@ -563,22 +553,19 @@ def _is_plain_default(route: Route, dev: str) -> bool:
     return route.via is not None and model.meaning(route) == plain
 
 
-def _gateways(
-    held: _Held, dev: str, addresses: Sequence[values.Address], any_default: bool
-) -> list[Route]:
-    """Return the default routes that ``gateway`` can say, at most one of each family.
-
-    any_default
-        Take the best default route through the interface also where it has more to it, and where
-        only something outside of the table tells how its gateway is reached.
-    """
-    found: dict[int, Route] = {}
+def _gateways(held: _Held, way: _Way, link: Link) -> list[Route]:
+    """Return the default routes that ``gateway`` can say, at most one of each family."""
+    dev, found = way.dev, dict[int, Route]()
+    families = {address.family for address in way.addresses or link.addresses}
+    near = [own for own in (*way.addresses, *link.addresses) if own.family in families]
     for route in sorted(held.routes, key=lambda route: route.metric):
         via, family = route.via, route.family
         if route.to != "default" or not via or route.dev != dev or family in found:
             continue
-        reached = _reached(via, family, addresses)
-        if not any_default and not (_is_plain_default(route, dev) and (reached or route.onlink)):
+        reached = _reached(via, family, near)
+        if not way.any_default and not (
+            _is_plain_default(route, dev) and (reached or route.onlink)
+        ):
             continue
         onlink = route.onlink or not reached
         if all(other.onlink == onlink for other in found.values()):
@@ -597,18 +584,18 @@ def _keeping_main(seen: Seen, held: _Held, way: _Way) -> _Entry:
 
     A route to the same subnet that stands in the entry keeps them away.
     """
-    likely = _through_gateways(held, way)
-    way = way._replace(keep_main_routes=True, made=likely)
     link = seen.links[way.dev]
+    likely = _through_gateways(held, way, link)
+    way = way._replace(keep_main_routes=True, made=likely)
     made, _ = _outcome(seen, held, way.dev, _entry(held, way, link))
     return _entry(held, way._replace(made=likely & set(made)), link)
 
 
-def _through_gateways(held: _Held, way: _Way) -> frozenset[Route]:
+def _through_gateways(held: _Held, way: _Way, link: Link) -> frozenset[Route]:
     """Return the routes through a gateway that have nothing more to them, the defaults aside."""
     gateways = {
         route.family: {"via": route.via, "onlink": route.onlink}
-        for route in _gateways(held, way.dev, way.addresses, way.any_default)
+        for route in _gateways(held, way, link)
     }
     plain = {
         _made(held, way.dev, route.family, to=route.to, **gateways[route.family])
@@ -622,9 +609,8 @@ def _entry(held: _Held, way: _Way, link: Link) -> _Entry:
     """Return what stands under the interface's name."""
     dev, addresses = way.dev, way.addresses
     priority = way.from_rules[0].priority if way.from_rules else config.DEFAULT_PRIORITY
-    near = addresses or link.addresses
-    gateways = [] if way.no_gateway else _gateways(held, dev, near, way.any_default)
-    families = {address.family for address in near}
+    gateways = [] if way.no_gateway else _gateways(held, way, link)
+    families = {address.family for address in addresses or link.addresses}
     own = {*gateways, *way.made}
     if way.subnet_routes:
         own |= {route for address in addresses for route in _subnet_routes(held, dev, address)}
@@ -820,9 +806,8 @@ def _goes_the_same_way(old: _Item, new: _Item) -> bool:
 def _is_harmless(item: _Item, held: _Held) -> bool:
     """Tell whether something that comes new keeps every packet on its way.
 
-    Subnets are reached directly instead of through the router, rules go where a rule for the whole
-    prefix goes; but a sibling's subnet must not be reached through another router than before, and
-    a default route must do what the best one does.
+    Subnets are reached directly instead of through the router; but a sibling's subnet must not be
+    reached through another router than before, and a default route must do what the best one does.
     """
     if isinstance(item, Rule) or item.to != "default":
         return isinstance(item, Rule) or item.via is None

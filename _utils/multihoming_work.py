@@ -183,6 +183,7 @@ def decide(
         raise HostError(errors)
     outcome = outcome._replace(policies=_stamped(outcome.policies, seen.keepers))
     skipped = {wanted.interfaces[name].table.id for name in outcome.skipped}
+    tables = _without_others(wanted.tables, skipped, seen)
     forgettable = frozenset(_owned(seen.tables, scope) if scope is None else ())
     ids = frozenset(ids_to_read(seen.tables, wanted, scope) - skipped)
     ours = _ours(ids, seen, outcome)
@@ -191,7 +192,7 @@ def decide(
     _check_encapsulated(held(ours, state, switched)[0], {**wanted.tables, **seen.tables.ids})
     if not wanted.take_over:
         _check_others(wanted, ours, seen, outcome)
-    return compare(Goal(wanted.tables, forgettable, ours, outcome, chosen), seen)
+    return compare(Goal(tables, forgettable, ours, outcome, chosen), seen)
 
 
 def _found(wanted: config.Config, seen: Seen, errors: list[str]) -> dict[str, Found]:
@@ -341,18 +342,36 @@ def _check_others(
     }
     if not new:
         return
-    standing: dict[int, list[Any]] = {id_: [*seen.state.routes[id_]] for id_ in new.values()}
-    # A name that gets another id still stands for the old one in files.
-    lines = (line.item for line in lines_of(seen, {**new, **seen.tables.ids}) if not line.lost)
-    for item in (*seen.state.all_rules, *lines):
-        if item and item.table in standing:
-            standing[item.table].append(item)
+    standing = _standing(new, seen)
     policies = outcome.policies.values()
     declared: list[Any] = [route for policy in policies for route in policy.routes]
     declared += [rule for policy in policies for rule in policy.rules]
     errors = adopt.taken_over(new, standing, declared)
     if errors:
         raise HostError(errors)
+
+
+def _without_others(
+    tables: Mapping[str, int], skipped: Iterable[int], seen: Seen
+) -> dict[str, int]:
+    """Leave out tables of skipped interfaces in which somebody else's things stand.
+
+    Once registered they would be ours, and nothing says yet what of it is declared.
+    """
+    new = {name: id_ for name, id_ in tables.items() if id_ in {*skipped} - seen.tables.owned_ids}
+    standing = _standing(new, seen) if new else {}
+    return {name: id_ for name, id_ in tables.items() if not standing.get(id_)}
+
+
+def _standing(new: Mapping[str, int], seen: Seen) -> dict[int, list[Any]]:
+    """Return id -> routes and rules, live and of files, of tables that are not ours yet."""
+    standing: dict[int, list[Any]] = {id_: [*seen.state.routes[id_]] for id_ in new.values()}
+    # A name that gets another id still stands for the old one in files.
+    lines = (line.item for line in lines_of(seen, {**new, **seen.tables.ids}) if not line.lost)
+    for item in (*seen.state.all_rules, *lines):
+        if item and item.table in standing:
+            standing[item.table].append(item)
+    return standing
 
 
 def _with_live(

@@ -218,6 +218,48 @@ def test_a_default_route_with_more_to_it(adopt, host, line, route):
     assert adopted["routes"] == [{"to": "default", **route}]
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [f"{BY_HAND[1]} metric 101", BY_HAND[2]],
+        [f"{BY_HAND[1]} src 192.168.1.220", BY_HAND[2]],
+        [f"{BY_HAND[4]} src 2001:db8:1::220", BY_HAND[5]],
+        [*BY_HAND[1:3], "route add 10.8.0.0/24 via 192.168.1.9 table 201"],
+        [f"{BY_HAND[1]} metric 101", "rule add fwmark 1 table 201"],
+        [
+            "route add default table 201 nexthop via 192.168.1.254 dev eth1 "
+            "nexthop via 10.0.0.1 dev eth2",
+            BY_HAND[2],
+        ],
+    ],
+)
+def test_next_hops_that_main_reaches(adopt, host, lines):
+    by_hand(host, *lines)
+    eth1 = adopt(backend="none")["interfaces"]["eth1"]
+    assert eth1.get("subnet_routes", True) is (eth1["addresses"] == [])
+
+
+@pytest.mark.parametrize("more", ["", " src 198.51.100.7"])
+def test_the_gateway_of_a_lone_address_lies_in_the_subnet_of_another(adopt, host, more):
+    by_hand(
+        host,
+        "address add 198.51.100.7/32 dev eth1",
+        f"{BY_HAND[1]}{more}",
+        "rule add from 198.51.100.7 table 201 priority 20000",
+    )
+    eth1 = adopt(backend="none")["interfaces"]["eth1"]
+    assert eth1["addresses"] == ["198.51.100.7/32"]
+    assert "onlink" not in eth1
+
+
+@pytest.mark.parametrize("source", ["192.168.1.0/24", "192.168.1.128/25", "10.8.0.0/24"])
+@pytest.mark.parametrize("more", [BY_HAND[:1], ()], ids=["subnet", "default only"])
+def test_a_rule_for_a_whole_prefix(adopt, host, source, more):
+    by_hand(host, *more, BY_HAND[1], f"rule add from {source} table 201 priority 20000")
+    eth1 = adopt(backend="none")["interfaces"]["eth1"]
+    assert (eth1["addresses"], eth1["rules"]) == ([], [{"from": source}])
+
+
 # --- main's routes are kept -------------------------------------------------------------------
 
 ARTICLE = ("192.168.1.220", "192.168.1.0/24", "192.168.1.254", "eth1", 201)
@@ -271,6 +313,14 @@ def test_tables_that_know_of_each_other(adopt, host):
     found = adopt(backend="none")["interfaces"]
     assert [entry.get("keep_main_routes") for entry in found.values()] == [True, True]
     assert not [entry for entry in found.values() if "routes" in entry]
+
+
+def test_a_table_without_a_default_route_keeps_mains_routes_as_well(minion, host, export):
+    whole = pillar(keep_main_routes=True, gateway="none")
+    minion.call("apply", **whole, backend="none")
+    found = export(backend="none")
+    assert found["multihoming"]["interfaces"]["eth1"]["keep_main_routes"] is True
+    assert found["left_out"] == []
 
 
 def test_another_way_to_a_sibling_stands_in_routes(adopt, host):

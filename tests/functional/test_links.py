@@ -169,3 +169,13 @@ def test_two_routers_behind_one_card(converge, converged, host, export, backend)
     state = {"device": "eth1", "table_id": 202, "backend": backend, **LAN2}
     converge(None, "interface_present", "eth1/lan2", **state)
     converged({**whole, "backend": backend})
+
+
+def test_two_policies_behind_a_card_by_which_main_leads_out_directly(converge, host):
+    by_hand(host, "address add 198.51.100.63/24 dev eth1", "route replace default dev eth1")
+    whole = pillar(addresses=["192.168.1.220/24"])
+    whole["tables"]["lan2"] = 202
+    whole["interfaces"]["eth1/lan2"] = {"device": "eth1", **LAN2}
+    converge({**whole, "backend": "none"})
+    assert leaves(host, "192.168.1.220") == ("201", "eth1", None)
+    assert leaves(host, "198.51.100.63") == ("202", "eth1", "198.51.100.1")

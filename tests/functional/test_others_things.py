@@ -93,6 +93,21 @@ def test_what_comes_in_place_of_its_like_is_no_obstacle(converge, host, lines):
     converge(pillar())
 
 
+@pytest.mark.parametrize("then", ["there", "gone from the pillar"])
+def test_the_table_of_a_skipped_interface_is_not_taken(minion, converged, refused, host, then):
+    by_hand(host, *PROXY)
+    held = live.tables(host, 201)
+    eth9 = {"table": "gateway1", "gateway": "198.51.100.1", "optional": True}
+    whole = {"tables": {"gateway1": 201}, "interfaces": {"eth9": eth9}, "backend": "none"}
+    converged(whole)
+    if then == "there":
+        tap = "address add 198.51.100.9/24 dev eth9"
+        by_hand(host, "tuntap add eth9 mode tap", tap, "link set eth9 up")
+        assert "`ip -4 rule fwmark 0x1" in refused(whole)
+    assert minion.state("managed", "multihoming", {**NOTHING, "backend": "none"})["result"]
+    assert live.tables(host, 201) == held
+
+
 def test_lines_of_files_are_somebodys_too(refused, converge):
     (SCRIPTS / "route-eth2").write_text("10.9.0.0/16 via 10.0.0.1 table 201\n")
     (SCRIPTS / "rule-eth1").write_text("from 192.168.1.220 table 201\n")

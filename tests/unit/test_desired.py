@@ -590,6 +590,18 @@ def test_a_next_hop_may_lie_in_a_route_of_the_table():
     assert errors({"eth1": {**GOOD, "routes": routes}}) == []
 
 
+def test_next_hops_and_gateways_may_lie_in_any_subnet_of_the_interface():
+    links = host(link("eth1", "192.168.1.220/24", "198.51.100.7/32"))
+    routes = [{"to": "10.9.0.0/16", "via": "192.168.1.9"}]
+    entry = {"addresses": ["198.51.100.7/32"], "gateway": "192.168.1.254", "routes": routes}
+    assert policy("eth1", entry, links)[:2] == [
+        "-4 route default via 192.168.1.254 dev eth1 table 1",
+        "-4 route 10.9.0.0/16 via 192.168.1.9 dev eth1 table 1",
+    ]
+    named = outcome({"eth1": {**entry, "gateway": "203.0.113.1"}}, links).errors[0]
+    assert "subnets (198.51.100.7, 192.168.1.0/24)" in named
+
+
 def test_all_errors_come_together():
     messages = errors(
         {"eth9": GOOD, "eth1": {"gateway": "10.0.0.1", "addresses": ["192.168.1.9/24"]}, "eth2": {}}

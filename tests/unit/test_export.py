@@ -731,9 +731,19 @@ def test_what_changes_without_harm_is_exported_and_said(lines, why):
 
 def test_a_rule_for_the_whole_subnet():
     rule = "rule from 192.168.1.0/24 table 201 priority 20000"
-    found = export.export(seen(SUBNET, DEFAULT, rule))
-    assert found.pillar["interfaces"]["eth1"] == {**PLAIN, "rules": [{"from": "192.168.1.0/24"}]}
-    assert "`-4 rule from 192.168.1.220" in found.notes[0]
+    assert entry(DEFAULT, rule) == {**PLAIN, "addresses": [], "rules": [{"from": "192.168.1.0/24"}]}
+
+
+def test_a_gateway_beside_another_address_than_the_one_that_is_asked():
+    host = links("192.168.1.220/24", "198.51.100.7/32")
+    rule = "rule from 198.51.100.7 table 201 priority 20000"
+    assert entry(DEFAULT, rule, there=host) == {**PLAIN, "addresses": ["198.51.100.7/32"]}
+
+
+def test_next_hops_in_a_subnet_that_only_main_has():
+    routes = [{"to": "default", "via": "192.168.1.254", "metric": 101}]
+    made = entry(f"{DEFAULT} metric 101", RULE)
+    assert made == {"table": "gateway1", "subnet_routes": False, "routes": routes}
 
 
 def test_a_default_route_that_would_go_before_another_is_harm():
