@@ -41,6 +41,11 @@ def test_files_that_nothing_will_load_are_told(minion, host, loader):
     assert finding["remedy"] == "dnf install network-scripts"
 
 
+def test_a_plan_is_not_the_place_for_it(minion, host):
+    minion.state("managed", "multihoming", pillar())
+    assert not any(minion.call("plan", pillar=pillar()).values())
+
+
 def test_files_that_are_loaded_need_no_words(minion, host, loader):
     for test in (True, False, True):
         assert notes(minion.state("managed", "multihoming", pillar(), test)) == []
