@@ -92,6 +92,7 @@ def test_the_example_pillar_can_be_applied(converge, host):
 
     text = Path(__file__).parents[2].joinpath("pillar.example").read_text()
     host.ip("-6", "address", "add", "2001:db8:1::99/64", "nodad", "dev", "eth2")
+    host.ip("address", "add", "198.51.100.63/24", "dev", "eth1")
     for device, net in (("eth0", "192.168.2"), ("eth1", "192.168.1")):
         own = f"IPADDR={net}.220\nPREFIX=24\nGATEWAY={net}.254\n"
         own += f"IPV6_DEFAULTGW=2001:db8:{net[-1]}::254\n"
