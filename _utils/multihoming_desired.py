@@ -367,7 +367,7 @@ def _check_gateway(
         and not values.is_link_local(gateway)
         and not settings.onlink
         and not link.holds(gateway)
-        and found.defaults.get(family) != gateway
+        and not (settings.gateways is None and found.defaults.get(family) == gateway)
     ):
         there = [*mine, *(own for own in link.addresses if own.family == family)]
         near = [subnet for own in there for subnet in own.subnets or (own.address,)]

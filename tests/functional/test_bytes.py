@@ -40,6 +40,7 @@ CALLS = {
     "export": [()],
     "set_table": [("extra", 300)],
     "delete_table": [("extra",)],
+    "version": [()],
 }
 LAST = f"{SCRIPTS}/rule-{VALID}".encode()
 EVERY = [(name, *arguments) for name, calls in CALLS.items() for arguments in calls]
