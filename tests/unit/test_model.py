@@ -90,7 +90,7 @@ LEGS = (Nexthop(dev="x"), Nexthop("a", "y"), Nexthop("b", "y", 1), Nexthop("b", 
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4])
-@pytest.mark.parametrize("legs", itertools.permutations(LEGS))
+@pytest.mark.parametrize("legs", list(itertools.permutations(LEGS)))
 def test_the_order_of_next_hops_and_the_protocol_mean_nothing_to_packets(legs, protocol):
     given = Route(4, 7, "default", nexthops=legs, protocol=protocol)
     assert model.canonical(given) == given
