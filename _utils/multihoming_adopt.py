@@ -132,11 +132,12 @@ def taken_over(
     standing
         Id -> what stands there.
     """
-    declared = list(declared)
+    wanted: dict[int | None, list[Item]] = {}
+    for item in declared:
+        wanted.setdefault(item.table, []).append(item)
     errors = []
     for name, id_ in names.items():
-        own = [item for item in declared if item.table == id_]
-        others = somebody_elses(standing.get(id_, ()), own)
+        others = somebody_elses(standing.get(id_, ()), wanted.get(id_, ()))
         if others:
             shown = ", ".join(f"`{_shown(item, name)}`" for item in others[:10])
             more = f" and {len(others) - 10} more" if len(others) > 10 else ""

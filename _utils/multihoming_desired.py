@@ -57,6 +57,9 @@ def policies(wanted: Config, links: Mapping[str, Link], found: Mapping[str, Foun
         interfaces.
     """
     uplinks = _uplinks(wanted, links, found)
+    beside: dict[str, list[Interface]] = {}
+    for interface in wanted.interfaces.values():
+        beside.setdefault(interface.dev, []).append(interface)
     made: dict[str, Policy] = {}
     skipped: dict[str, str] = {}
     errors: list[str] = []
@@ -68,7 +71,7 @@ def policies(wanted: Config, links: Mapping[str, Link], found: Mapping[str, Foun
             errors.append(_absent_message(interface, problem, links))
         else:
             mine: list[str] = []
-            others = _of_others(interface, wanted)
+            others = _of_others(interface, beside[interface.dev])
             known = found.get(name, found.get(interface.dev, Found()))
             known = _of_these(known, interface, others)
             policy = _policy(interface, links, known, uplinks, others, mine)
@@ -176,12 +179,12 @@ def _policy(
     return Policy(interface.dev, interface.table, _ordered(routes), tuple(rules))
 
 
-def _of_others(interface: Interface, wanted: Config) -> frozenset[str]:
+def _of_others(interface: Interface, beside: Iterable[Interface]) -> frozenset[str]:
     """Return the addresses that other entries of the same interface have."""
     return frozenset(
         address.address
-        for other in wanted.interfaces.values()
-        if other.dev == interface.dev and other.name != interface.name
+        for other in beside
+        if other.name != interface.name
         for address in other.addresses or ()
     )
 

@@ -290,7 +290,8 @@ def release(tables: Tables, names: Iterable[str]) -> dict[str, str]:
 
 def record(tables: Tables, records: Iterable[Record]) -> dict[str, str]:
     """Return path -> new text: with what records say besides what is recorded already."""
-    missing = [each for each in records if each not in tables.records]
+    known = set(tables.records)
+    missing = [each for each in records if each not in known]
     return _changed(tables, _with_records(dict(tables.texts), tables, missing))
 
 
@@ -300,14 +301,12 @@ def forget(tables: Tables, ids: Collection[int], staying: Collection[Record]) ->
     ids
         The tables whose records go.
     """
-    return _changed(
-        tables,
-        _without_records(
-            dict(tables.texts),
-            tables,
-            lambda each: each.table.id in ids and each.kind != ADOPTED and each not in staying,
-        ),
-    )
+    kept = set(staying)
+
+    def is_gone(each: Record) -> bool:
+        return each.table.id in ids and each.kind != ADOPTED and each not in kept
+
+    return _changed(tables, _without_records(dict(tables.texts), tables, is_gone))
 
 
 def combine(tables: Tables, edited: Mapping[str, str]) -> Tables:
@@ -420,7 +419,7 @@ def _without_records(
     texts: dict[str, str], tables: Tables, gone: Callable[[Record], bool]
 ) -> dict[str, str]:
     home = _home(tables.drop_in)
-    if home in texts:
+    if home in texts and any(map(gone, tables.records)):
         lines = (_without_record(raw, gone) for raw in texts[home].split("\n"))
         texts[home] = "\n".join(raw for raw in lines if raw is not None)
     return texts

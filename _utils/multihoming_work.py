@@ -335,11 +335,8 @@ def _check_others(
 
     Raises HostError.
     """
-    new = {
-        name: id_
-        for name, id_ in wanted.tables.items()
-        if id_ in ours.tables - seen.tables.owned_ids
-    }
+    others = ours.tables - seen.tables.owned_ids
+    new = {name: id_ for name, id_ in wanted.tables.items() if id_ in others}
     if not new:
         return
     standing = _standing(new, seen)
@@ -358,7 +355,10 @@ def _without_others(
 
     Once registered they would be ours, and nothing says yet what of it is declared.
     """
-    new = {name: id_ for name, id_ in tables.items() if id_ in {*skipped} - seen.tables.owned_ids}
+    others = {*skipped} - seen.tables.owned_ids
+    if not others:
+        return dict(tables)
+    new = {name: id_ for name, id_ in tables.items() if id_ in others}
     standing = _standing(new, seen) if new else {}
     return {name: id_ for name, id_ in tables.items() if not standing.get(id_)}
 
@@ -460,14 +460,14 @@ def _as_standing(goal: Goal, seen: Seen) -> desired.Desired:
         table = goal.ours.into_main.get(place, rule.table) if place else rule.table
         live.get(table or 0, []).append(rule)
     names = {**seen.tables.ids, **goal.tables}
-    usual = backend_.Stamps()
+    usual, owned = backend_.Stamps(), seen.tables.owned_ids
     stamping = {name for name in seen.keepers.values() if usual != backend_.named(name).STAMPS}
     policies = {
         name: adopt.as_standing(
             policy,
             live[policy.table.id],
             functools.partial(_in_files, seen, seen.keepers[policy.interface], names),
-            policy.table.id in seen.tables.owned_ids,
+            policy.table.id in owned,
             seen.keepers[policy.interface] in stamping,
         )
         for name, policy in goal.outcome.policies.items()
