@@ -45,6 +45,8 @@ def as_standing(
         return policy
     standing = _by_meaning(live)
     written = _by_meaning(lines())
+    if not standing and not written:
+        return policy
 
     def like(item: Any) -> Any:
         if item in there:
@@ -123,7 +125,7 @@ def _replaces(new: Route, old: Route) -> bool:
 
 
 def taken_over(
-    names: Mapping[str, int], standing: Mapping[int, Iterable[Item]], declared: Iterable[Item]
+    names: Mapping[str, int], standing: Mapping[int, Sequence[Item]], declared: Iterable[Item]
 ) -> list[str]:
     """Return what speaks against making tables ours in which somebody else's things stand.
 
@@ -136,8 +138,8 @@ def taken_over(
     for item in declared:
         wanted.setdefault(item.table, []).append(item)
     errors = []
-    for name, id_ in names.items():
-        others = somebody_elses(standing.get(id_, ()), wanted.get(id_, ()))
+    for name, id_ in ((name, id_) for name, id_ in names.items() if standing.get(id_)):
+        others = somebody_elses(standing[id_], wanted.get(id_, ()))
         if others:
             shown = ", ".join(f"`{_shown(item, name)}`" for item in others[:10])
             more = f" and {len(others) - 10} more" if len(others) > 10 else ""
