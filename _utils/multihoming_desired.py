@@ -232,11 +232,10 @@ def _addresses(
         own = [a for a in found.addresses if a.family == family and a.address not in others]
         stable = [bare for address, bare in mine if not address.temporary]
         permanent = [bare for address, bare in mine if address.permanent]
-        chosen += own if own and family not in found.dynamic else []
         if family in found.dynamic:
             chosen += dict.fromkeys([*own, *stable])
-        elif not own:
-            chosen += permanent
+        else:
+            chosen += own or permanent
     return tuple(chosen)
 
 

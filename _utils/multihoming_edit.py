@@ -40,6 +40,11 @@ def diff(edit: Edit) -> str:
     return "".join(line if line.endswith("\n") else f"{line}\n" for line in found)
 
 
+def diffs(edits: Iterable[Edit]) -> dict[str, str]:
+    """Return place -> unified diff of edits; folders have no text to be shown."""
+    return {edit.place: diff(edit) for edit in edits if not edit.place.endswith(FOLDER)}
+
+
 def inverse(edit: Edit) -> Edit:
     """Return the edit that takes another one back."""
     return edit._replace(before=edit.after, after=edit.before)

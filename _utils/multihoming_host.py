@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import multihoming_backend as backend
 import multihoming_checkpoint as checkpoint
 import multihoming_config as config
+import multihoming_edit as edit_
 import multihoming_files as files
 import multihoming_iproute2 as iproute2
 import multihoming_kernel as kernel
@@ -23,7 +24,7 @@ import multihoming_look as look_
 import multihoming_rt_tables as rt_tables
 import multihoming_sysctl as sysctl
 import multihoming_work as work
-from multihoming_edit import FILES, FOLDER, Edit, diff
+from multihoming_edit import FILES, Edit
 from multihoming_errors import ExpectedError, HostError, as_host_error
 from multihoming_text import shown
 from multihoming_work import Work, is_record
@@ -208,17 +209,18 @@ def register_table(name: Any, id_: Any) -> list[Edit]:
         conflicts = rt_tables.conflicts(tables, {name: id_})
         if conflicts:
             raise HostError(conflicts)
-        if id_ not in tables.owned_ids and _is_used(id_):
+        if id_ not in tables.owned_ids and any(_held(id_)):
             return _left_alone(name, id_, tables)
         texts = rt_tables.register(tables, {name: id_})
         then = rt_tables.combine(tables, texts)
-        unused = {table.id for table in then.renumbered if not _is_used(table.id)}
+        unused = {table.id for table in then.renumbered if not any(_held(table.id))}
         return work.table_edits(tables, {**texts, **rt_tables.forget(then, unused, ())})
 
 
-def _is_used(id_: int) -> bool:
+def _held(id_: int) -> tuple[int, int]:
+    """Return how many rules lead to a table, and how many routes it has."""
     state = kernel.read([id_])
-    return bool(state.routes[id_]) or any(rule.table == id_ for rule in state.all_rules)
+    return sum(rule.table == id_ for rule in state.all_rules), len(state.routes[id_])
 
 
 def _left_alone(name: str, id_: int, tables: rt_tables.Tables) -> list[Edit]:
@@ -255,14 +257,12 @@ def release_table(name: Any, in_use: bool = False) -> list[Edit]:
 def _check_unused(name: str, tables: rt_tables.Tables) -> None:
     if name not in tables.ids:
         return
-    id_ = tables.ids[name]
-    state = kernel.read([id_])
-    leading = [rule for rule in state.all_rules if rule.table == id_]
-    if leading or state.routes[id_]:
+    leading, routes = _held(tables.ids[name])
+    if leading or routes:
         raise HostError(
             [
-                f"table {name} is in use: {len(leading)} rules lead to it and it has "
-                f"{len(state.routes[id_])} routes; remove them first with "
+                f"table {name} is in use: {leading} rules lead to it and it has "
+                f"{routes} routes; remove them first with "
                 "multihoming.interface_absent, or the table's entry in the pillar"
             ]
         )
@@ -281,7 +281,7 @@ def commit_table(find: Callable[..., list[Edit]], *arguments: Any) -> list[Edit]
 
 def all_diffs(edits: Iterable[Edit]) -> dict[str, str]:
     """Return path -> unified diff of edits, our records included."""
-    return {edit.place: diff(edit) for edit in edits if not edit.place.endswith(FOLDER)}
+    return edit_.diffs(edits)
 
 
 def diffs(edits: Iterable[Edit]) -> dict[str, str]:

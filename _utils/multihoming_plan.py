@@ -102,7 +102,7 @@ def _steps_of_key(
     if wanted[0].family == 6:
         missing = [route for route in wanted if route not in standing]
         return [_route_step("append", route) for route in missing], surplus
-    first, last = _in_order(standing, wanted)
+    first, last = _longest_run(standing, wanted)
     steps = []
     for verb, routes in (("prepend", wanted[:first][::-1]), ("append", wanted[last:])):
         for route in routes:
@@ -111,7 +111,7 @@ def _steps_of_key(
     return steps, surplus
 
 
-def _in_order(standing: Sequence[Route], wanted: Sequence[Route]) -> tuple[int, int]:
+def _longest_run(standing: Sequence[Route], wanted: Sequence[Route]) -> tuple[int, int]:
     """Return the bounds of the longest run of ``wanted`` that stands in this order."""
     runs = [
         (first, last)

@@ -572,8 +572,7 @@ def is_record(edit: Edit) -> bool:
 
 def diffs(edits: Iterable[Edit]) -> dict[str, str]:
     """Return place -> unified diff of the edits that change more than our records."""
-    shown = (edit for edit in edits if not is_record(edit) and not edit.place.endswith(FOLDER))
-    return {edit.place: edit_.diff(edit) for edit in shown}
+    return edit_.diffs(edit for edit in edits if not is_record(edit))
 
 
 # --- the report -------------------------------------------------------------------------------
